@@ -1,0 +1,84 @@
+/**
+ * Addresses as the project passes them around: parsed once, kept as text and as bytes.
+ *
+ * Text is what Node's and a browser's interfaces take; bytes are what goes into linear memory. Parsing is strict: only the
+ * forms that RFC 4291 (IPv6) and four decimal parts without leading zeros (IPv4) allow, because "010.1" means different
+ * hosts to different programs.
+ */
+import ipaddr from "ipaddr.js";
+
+/** IP version of an address. */
+export type IpFamily = 4 | 6;
+
+/** An IP address with a port: what a TCP or UDP socket is bound or connected to. */
+export interface IpEndpoint {
+  readonly family: IpFamily;
+  /** Canonical text: dotted decimal, or RFC 5952 without brackets and without zone. */
+  readonly address: string;
+  /** The address in network byte order, 4 or 16 bytes. Not to be written to. */
+  readonly bytes: Uint8Array;
+  /** 0 to 65535; 0 asks for any free port where one is bound. */
+  readonly port: number;
+  /** IPv6 zone (interface index or name), where the address is link-local. */
+  readonly zone?: string;
+}
+
+/** A unix stream socket's path. */
+export interface UnixEndpoint {
+  readonly family: "unix";
+  readonly path: string;
+}
+
+/** Whatever a host socket can be bound or connected to. */
+export type HostEndpoint = IpEndpoint | UnixEndpoint;
+
+/** An IP address without a port. */
+export interface IpAddress {
+  readonly family: IpFamily;
+  readonly address: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Reads an IP address. Answers undefined where the text is not one: a host name, an IPv4 address with fewer than four
+ * parts or leading zeros, a zone, brackets.
+ */
+export function parseIpAddress(text: string): IpAddress | undefined {
+  if (/^\d+(\.\d+){3}$/.test(text)) {
+    if (!ipaddr.IPv4.isValidFourPartDecimal(text) || /(^|\.)0\d/.test(text)) return undefined;
+    return { family: 4, address: text, bytes: Uint8Array.from(ipaddr.IPv4.parse(text).octets) };
+  }
+  if (!text.includes(":") || text.includes("%") || !ipaddr.IPv6.isValid(text)) return undefined;
+  return ipAddressFromBytes(Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()));
+}
+
+/** Makes an address of 4 or 16 bytes in network byte order. The bytes are copied. */
+export function ipAddressFromBytes(bytes: Uint8Array): IpAddress {
+  const copy = bytes.slice();
+  if (copy.length === 4) return { family: 4, address: copy.join("."), bytes: copy };
+  if (copy.length !== 16) throw new RangeError(`an IP address has 4 or 16 bytes, not ${String(copy.length)}`);
+  return { family: 6, address: ipaddr.fromByteArray(Array.from(copy)).toRFC5952String(), bytes: copy };
+}
+
+/** Reads an IP address that is known to be well-formed (a constant, a system call's answer). Throws a RangeError else. */
+export function ipAddress(text: string): IpAddress {
+  const parsed = parseIpAddress(text);
+  if (!parsed) throw new RangeError(`"${text}" is not an IP address`);
+  return parsed;
+}
+
+/** Puts a port to an address; a zone ("%eth0" behind the address) is kept apart. Throws a RangeError for a bad address. */
+export function ipEndpoint(address: string | IpAddress, port: number): IpEndpoint {
+  if (typeof address !== "string") return { ...address, port };
+  const percent = address.indexOf("%");
+  if (percent < 0) return { ...ipAddress(address), port };
+  return { ...ipAddress(address.slice(0, percent)), port, zone: address.slice(percent + 1) };
+}
+
+/** The way people write an endpoint: `127.0.0.1:80`, `[::1]:80`, `unix:/path`. */
+export function formatEndpoint(endpoint: HostEndpoint): string {
+  if (endpoint.family === "unix") return `unix:${endpoint.path}`;
+  if (endpoint.family === 4) return `${endpoint.address}:${String(endpoint.port)}`;
+  const zone = endpoint.zone === undefined ? "" : `%${endpoint.zone}`;
+  return `[${endpoint.address}${zone}]:${String(endpoint.port)}`;
+}

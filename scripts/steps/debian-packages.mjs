@@ -1,0 +1,42 @@
+// The programs that are not npm's to bring: the compiler, the emulator and what unpacks archives. Only what
+// is missing is installed. Without root or apt nothing is: what lacks is named with the command that
+// installs it, and a step that cannot do without it fails by name.
+
+import { existsSync } from "node:fs";
+import { installCommand } from "../set-up/context.mjs";
+
+/** Each with what lacks without it. */
+export const PROGRAMS = [
+  { command: "emcc", package: "emscripten", purpose: "to compile the WebAssembly module" },
+  { command: "patch", package: "patch", purpose: "to patch libslirp's source" },
+  { command: "bzip2", package: "bzip2", purpose: "to unpack libslirp's source" },
+  { command: "xz", package: "xz-utils", purpose: "to unpack sources and packages" },
+  { command: "zstd", package: "zstd", purpose: "to pack and unpack guest images" },
+  { command: "cpio", package: "cpio", purpose: "to make guest images" },
+  { command: "qemu-system-x86_64", package: "qemu-system-x86", purpose: "for QEMU guests" },
+  { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
+];
+
+function missingPrograms(ctx) {
+  return PROGRAMS.filter((program) => !ctx.has(program.command));
+}
+
+export default {
+  name: "debian-packages",
+  describe: "install the Debian packages that are missing",
+  upToDate: (ctx) => missingPrograms(ctx).length === 0,
+  async run(ctx) {
+    const missing = missingPrograms(ctx);
+    const packages = [...new Set(missing.map((program) => program.package))];
+    if (ctx.canApt) {
+      ctx.say(`missing: ${packages.join(", ")}`);
+      await ctx.aptInstall(packages);
+      return;
+    }
+    for (const { command, purpose } of missing) ctx.say(`missing: ${command}, ${purpose}`);
+    const how = existsSync("/etc/debian_version")
+      ? "install by"
+      : "on Debian they are installed by";
+    ctx.say(`${how}: ${installCommand(packages)}`);
+  },
+};

@@ -85,7 +85,9 @@ async function fetchFiles(ctx, source) {
     });
   } catch (error) {
     const names = source.files.map((file) => file.name).join(" and ");
-    throw new Error(`${names} could not be fetched: ${error.message}\n    ${bothWays(source)}`);
+    throw new Error(`${names} could not be fetched: ${error.message}\n    ${bothWays(source)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -1,0 +1,66 @@
+/**
+ * Ethernet frames for tests: numbered, so that order and loss show, and of any length.
+ */
+import type { FrameBatch } from "../../src/backend.js";
+
+/** Addresses that tests use: locally administered. */
+export const GUEST_MAC = Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
+export const NETWORK_MAC = Uint8Array.of(0x52, 0x55, 0x0a, 0x00, 0x02, 0x02);
+
+/** Type of the frames: for local experiments (IEEE 802, 88b5). */
+const ETHER_TYPE = [0x88, 0xb5] as const;
+
+/** What a numbered frame can be told. */
+export interface NumberedFrameOptions {
+  readonly destination?: Uint8Array;
+  readonly source?: Uint8Array;
+  /** Bytes, at least 18. Default 60. */
+  readonly length?: number;
+}
+
+/** A frame that carries `index` behind its header, and bytes derived from it behind that. */
+export function numberedFrame(index: number, options: NumberedFrameOptions = {}): Uint8Array {
+  const frame = new Uint8Array(options.length ?? 60);
+  frame.set(options.destination ?? NETWORK_MAC, 0);
+  frame.set(options.source ?? GUEST_MAC, 6);
+  frame.set(ETHER_TYPE, 12);
+  new DataView(frame.buffer).setUint32(14, index);
+  for (let i = 18; i < frame.length; i++) frame[i] = (index * 31 + i) & 0xff;
+  return frame;
+}
+
+/** The number of a frame made by {@link numberedFrame}; undefined where its bytes are not what they must be. */
+export function frameIndex(frame: Uint8Array): number | undefined {
+  if (frame.length < 18) return undefined;
+  const index = new DataView(frame.buffer, frame.byteOffset).getUint32(14);
+  for (let i = 18; i < frame.length; i++) {
+    if (frame[i] !== ((index * 31 + i) & 0xff)) return undefined;
+  }
+  return index;
+}
+
+/** Frames put side by side, with a gap of `gapBytes` before each, as a batch. */
+export function batchOf(frames: readonly Uint8Array[], gapBytes = 3): FrameBatch {
+  const total = frames.reduce((sum, frame) => sum + gapBytes + frame.length, 0);
+  const bytes = new Uint8Array(total).fill(0xee);
+  // More entries than frames: what lies beyond `count` means nothing.
+  const offsets = new Uint32Array(frames.length + 2).fill(0xffffffff);
+  const lengths = new Uint32Array(frames.length + 2).fill(0xffffffff);
+  let end = 0;
+  frames.forEach((frame, i) => {
+    end += gapBytes;
+    bytes.set(frame, end);
+    offsets[i] = end;
+    lengths[i] = frame.length;
+    end += frame.length;
+  });
+  return { bytes, count: frames.length, offsets, lengths };
+}
+
+/** Copies of a batch's frames. */
+export function framesOf(batch: FrameBatch): Uint8Array[] {
+  return Array.from({ length: batch.count }, (_, i) => {
+    const start = batch.offsets[i] ?? NaN;
+    return batch.bytes.slice(start, start + (batch.lengths[i] ?? NaN));
+  });
+}

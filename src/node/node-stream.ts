@@ -1,0 +1,309 @@
+/**
+ * TCP and unix streams on `net.Socket`.
+ *
+ * Receiving. What Node reads is copied into a queue; above {@link PAUSE_BYTES} Node is told to stop, and to go on when half
+ * of that has been taken. Connections that we open read into one buffer common to all (`onread`); Node offers that for
+ * those only, so accepted ones take `data` events, whose reads may run up to two buffers (128 KiB) over.
+ *
+ * Sending. What the stack sends is copied into a second queue and written once a turn (see `NodeLoop.flushSoon`), while a
+ * write is under way not at all: what comes meanwhile makes up the next one.
+ *
+ * Memory, per stream: at most 256 KiB received (128 KiB to pause at, 128 KiB that arrive nevertheless) and 192 KiB to be
+ * sent, and up to four chunks not filled: 512 KiB, the contract's bound. An idle stream holds no buffer.
+ *
+ * Ends. Half-close goes both ways (`allowHalfOpen`). As with a BSD socket
+ * - what was received before an RST can still be read, then the error is told, and told again by each further call;
+ * - `close` sends what was taken and then FIN, in the background. Where received bytes are left unread, and none wait to be
+ *   sent, the other side is told by RST that they were lost;
+ * - a reader on the other side that has taken nothing for the linger limit after `close` is given up: RST.
+ * Other than a BSD socket Node does not look at a stream that it does not read: a reset is noticed once there is something
+ * to read or to write again. And a failing write ends the stream: what the kernel had received until then is lost.
+ */
+import { connect, type Socket } from "node:net";
+import type { HostEndpoint, IpEndpoint } from "../address.js";
+import { Errno, Readiness, type HostStream } from "../host-network.js";
+import { ByteQueue, type Chunk } from "./byte-queue.js";
+import { errnoOf } from "./errno-of.js";
+import { endpointOf, hostText, isUsablePath } from "./node-endpoints.js";
+import type { Flushable, NodeLoop, Resource } from "./node-loop.js";
+import { ReadinessSource } from "./readiness-source.js";
+
+/** Received bytes above which the socket is not read: enough for a fast path's round trip, a quarter of the bound. */
+const PAUSE_BYTES = 128 * 1024;
+const RESUME_BYTES = PAUSE_BYTES / 2;
+
+/** Bytes taken for sending and not yet with the kernel, at most. */
+const SEND_BYTES = 192 * 1024;
+
+const ALL_EVENTS = Readiness.readable | Readiness.writable | Readiness.error | Readiness.hangup;
+
+/** What a stream is made of, besides its socket. */
+interface StreamParts {
+  readonly loop: NodeLoop;
+  /** How long a closed stream may wait for its reader, milliseconds without progress. */
+  readonly lingerMs: number;
+  readonly remote: HostEndpoint;
+}
+
+export class NodeStream extends ReadinessSource implements HostStream, Resource, Flushable {
+  readonly #parts: StreamParts;
+  readonly #socket: Socket;
+  readonly #received: ByteQueue;
+  readonly #toSend: ByteQueue;
+  /** Bytes of the write under way; its chunks are given back when it is through. */
+  #writingBytes = 0;
+  #flushQueued = false;
+  #paused = false;
+  #connected: boolean;
+  /** FIN came. */
+  #ended = false;
+  /** FIN: to be sent behind what is queued; asked of Node; done. */
+  #finState: "none" | "wanted" | "asked" | "done" = "none";
+  /** What ended the stream before its time: an errno, or 0. */
+  #failure = 0;
+  #closed = false;
+  #local: HostEndpoint | undefined;
+
+  /** Starts to connect. Answers a negative errno where that is refused at once. */
+  static connect(parts: StreamParts, local: IpEndpoint | undefined): NodeStream | number {
+    const { loop, remote } = parts;
+    if (remote.family === "unix" && !isUsablePath(remote.path)) return -Errno.EINVAL;
+    if (remote.family !== "unix" && local && local.family !== remote.family) return -Errno.EINVAL;
+    const options = {
+      allowHalfOpen: true,
+      noDelay: true,
+      onread: {
+        buffer: loop.readBuffer,
+        callback: (count: number): boolean => stream.#take(loop.readBuffer, count),
+      },
+    };
+    const target =
+      remote.family === "unix"
+        ? { path: remote.path }
+        : { host: hostText(remote), port: remote.port, ...(local && localOptions(local)) };
+    let stream: NodeStream;
+    try {
+      stream = new NodeStream(parts, connect({ ...options, ...target }), undefined);
+    } catch (error) {
+      return -errnoOf(error);
+    }
+    return stream;
+  }
+
+  /** Wraps a connection that a listener accepted and that is not being read yet: see `start`. */
+  static accepted(parts: StreamParts, socket: Socket, local: HostEndpoint): NodeStream {
+    return new NodeStream(parts, socket, local);
+  }
+
+  private constructor(parts: StreamParts, socket: Socket, local: HostEndpoint | undefined) {
+    super();
+    this.#parts = parts;
+    this.#socket = socket;
+    this.#received = new ByteQueue(parts.loop.pool);
+    this.#toSend = new ByteQueue(parts.loop.pool);
+    this.#connected = local !== undefined;
+    this.#local = local;
+    parts.loop.add(this);
+    if (!this.#connected) socket.on("connect", () => this.#onConnect());
+    socket.on("end", () => this.#onEnd());
+    socket.on("error", (error) => this.#onError(error));
+    socket.on("close", () => this.#onClose());
+  }
+
+  /** Begins to read an accepted connection. */
+  start(): void {
+    this.#socket.on("data", (data) => {
+      if (!this.#take(data, data.length)) this.#socket.pause();
+    });
+    this.#socket.resume();
+    this.raise(Readiness.writable);
+  }
+
+  get localEndpoint(): HostEndpoint | undefined {
+    if (this.#local || !this.#connected) return this.#local;
+    const { remote } = this.#parts;
+    this.#local =
+      remote.family === "unix"
+        ? { family: "unix", path: "" }
+        : endpointOf(this.#socket.localAddress, this.#socket.localPort);
+    return this.#local;
+  }
+
+  get remoteEndpoint(): HostEndpoint | undefined {
+    return this.#connected ? this.#parts.remote : undefined;
+  }
+
+  receive(target: Uint8Array): number {
+    if (this.#closed) return -Errno.EBADF;
+    if (this.#received.length > 0 || target.length === 0) {
+      const count = this.#received.read(target);
+      if (this.#received.length === 0) this.owe(Readiness.readable);
+      if (this.#paused && this.#received.length <= RESUME_BYTES) this.#resume();
+      return count;
+    }
+    if (this.#failure !== 0) return -this.#failure;
+    if (this.#ended) return 0;
+    this.owe(Readiness.readable);
+    return -Errno.EAGAIN;
+  }
+
+  send(first: Uint8Array, second?: Uint8Array): number {
+    if (this.#closed) return -Errno.EBADF;
+    if (this.#failure !== 0) return -this.#failure;
+    if (this.#finState !== "none") return -Errno.EPIPE;
+    if (!this.#connected) return -Errno.ENOTCONN;
+    const wanted = first.length + (second ? second.length : 0);
+    const room = SEND_BYTES - this.#toSend.length - this.#writingBytes;
+    if (room < wanted) this.owe(Readiness.writable);
+    if (room <= 0 && wanted > 0) return -Errno.EAGAIN;
+    const ofFirst = Math.min(first.length, room);
+    this.#toSend.push(first, 0, ofFirst);
+    const ofSecond = second ? Math.min(second.length, room - ofFirst) : 0;
+    if (second) this.#toSend.push(second, 0, ofSecond);
+    if (ofFirst + ofSecond > 0) this.#flushSoon();
+    return ofFirst + ofSecond;
+  }
+
+  shutdownWrite(): void {
+    if (this.#closed || this.#finState !== "none") return;
+    this.#finState = "wanted";
+    this.#flushSoon();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.silence();
+    const unread = this.#received.length > 0;
+    this.#received.clear();
+    if (this.#socket.destroyed) return;
+    const unsent = this.#toSend.length + this.#writingBytes;
+    if (unsent === 0) {
+      if (unread) this.#destroyWithReset();
+      else this.#socket.destroy();
+      return;
+    }
+    this.#socket.pause();
+    this.#socket.setTimeout(this.#parts.lingerMs, () => this.#destroyWithReset());
+    this.#flushSoon();
+  }
+
+  reset(): void {
+    this.#closed = true;
+    this.silence();
+    this.#received.clear();
+    this.#toSend.clear();
+    this.#destroyWithReset();
+  }
+
+  abort(): void {
+    this.reset();
+  }
+
+  setRef(hold: boolean): void {
+    if (this.#socket.destroyed) return;
+    if (hold) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
+  /** Writes what is queued; behind the last byte, does what was put off until then. Called by the loop. */
+  flush(): void {
+    this.#flushQueued = false;
+    if (this.#writingBytes > 0 || !this.#connected || this.#socket.destroyed) return;
+    const bytes = this.#toSend.length;
+    const chain = this.#toSend.takeAll();
+    if (chain) {
+      this.#writingBytes = bytes;
+      this.#write(chain);
+    } else if (this.#closed) {
+      this.#socket.destroy();
+    } else if (this.#finState === "wanted") {
+      this.#finState = "asked";
+      this.#socket.end(() => (this.#finState = "done"));
+    }
+  }
+
+  #write(chain: Chunk): void {
+    const socket = this.#socket;
+    socket.cork();
+    for (let chunk: Chunk | undefined = chain; chunk; chunk = chunk.next) {
+      const bytes = chunk.bytes.subarray(chunk.start, chunk.end);
+      if (chunk.next) socket.write(bytes);
+      else socket.write(bytes, (error) => this.#onWritten(chain, error));
+    }
+    socket.uncork();
+  }
+
+  #onWritten(chain: Chunk, error: Error | null | undefined): void {
+    this.#writingBytes = 0;
+    // After a failure the chunks may still be looked at by the system: they go to the garbage collector, not to the pool.
+    if (error) return;
+    this.#parts.loop.pool.give(chain);
+    this.flush();
+    if (this.#toSend.length + this.#writingBytes <= SEND_BYTES / 2) this.raise(Readiness.writable);
+  }
+
+  #flushSoon(): void {
+    if (this.#flushQueued || this.#writingBytes > 0) return;
+    this.#flushQueued = true;
+    this.#parts.loop.flushSoon(this);
+  }
+
+  /** Queues what was read. False: do not read on. */
+  #take(data: Uint8Array, count: number): boolean {
+    if (this.#closed) return false;
+    this.#received.push(data, 0, count);
+    this.#paused = this.#received.length > PAUSE_BYTES;
+    this.raise(Readiness.readable);
+    return !this.#paused;
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    if (!this.#socket.destroyed) this.#socket.resume();
+  }
+
+  #onConnect(): void {
+    this.#connected = true;
+    this.raise(Readiness.writable);
+    this.#flushSoon();
+  }
+
+  #onEnd(): void {
+    this.#ended = true;
+    this.raise(Readiness.readable);
+  }
+
+  #onError(error: Error): void {
+    if (this.#failure !== 0) return;
+    this.#failure = errnoOf(error);
+    this.keepError(this.#failure);
+    this.#toSend.clear();
+    this.raise(ALL_EVENTS);
+  }
+
+  #onClose(): void {
+    this.#parts.loop.remove(this);
+    if (this.#failure === 0) this.raise(Readiness.hangup);
+  }
+
+  /** The other side shall see RST; a unix socket has none and is just closed. */
+  #destroyWithReset(): void {
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (!this.#connected || this.#parts.remote.family === "unix") {
+      socket.destroy();
+    } else if (this.#finState === "asked") {
+      // libuv refuses to reset while it is shutting down; that takes until the next turn of the event loop.
+      socket.once("finish", () => this.#destroyWithReset());
+    } else {
+      socket.resetAndDestroy();
+    }
+  }
+}
+
+/** How `net.connect` is told where to connect from; port 0 leaves the port to the system. */
+function localOptions(local: IpEndpoint): { localAddress: string; localPort?: number } {
+  const localAddress = hostText(local);
+  return local.port === 0 ? { localAddress } : { localAddress, localPort: local.port };
+}

@@ -5,13 +5,13 @@
 // and coverage are then left out, since a part of the suites was asked for.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readCoverageTable } from "./test/coverage-table.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const TALLY_PATH = join(ROOT, "build/test-tally.json");
 const COVERAGE_SUMMARY = join(ROOT, "coverage/coverage-summary.json");
 
 const TSC = "node_modules/typescript/bin/tsc";
@@ -77,16 +77,17 @@ async function runChecks(tally) {
 
 /** Runs vitest; its counts are added to the tally. */
 async function runSuites(tally, filters) {
-  rmSync(TALLY_PATH, { force: true });
   rmSync(COVERAGE_SUMMARY, { force: true });
-  mkdirSync(dirname(TALLY_PATH), { recursive: true });
+  const folder = mkdtempSync(join(tmpdir(), "slirp-wasm-tally-"));
+  const tallyPath = join(folder, "tally.json");
   const reporters = ["--reporter=default", "--reporter=./scripts/test/tally-reporter.mjs"];
   const coverage = filters.length === 0 ? ["--coverage"] : [];
   const status = await runNode(
     ["node_modules/vitest/vitest.mjs", "run", ...reporters, ...coverage, ...filters],
-    { SLIRP_WASM_TALLY: TALLY_PATH },
+    { SLIRP_WASM_TALLY: tallyPath },
   );
-  const counted = readTally();
+  const counted = readTally(tallyPath);
+  rmSync(folder, { recursive: true, force: true });
   tally.passed += counted.passed;
   tally.failures.push(...counted.failures);
   tally.skipped.push(...counted.skipped);
@@ -96,9 +97,9 @@ async function runSuites(tally, filters) {
   }
 }
 
-function readTally() {
+function readTally(path) {
   try {
-    return JSON.parse(readFileSync(TALLY_PATH, "utf8"));
+    return JSON.parse(readFileSync(path, "utf8"));
   } catch {
     // vitest ended before it could report; its own output tells why.
     return { passed: 0, failures: ["vitest ended without a result"], skipped: [] };

@@ -44,20 +44,46 @@ export interface IpAddress {
  * parts or leading zeros, a zone, brackets.
  */
 export function parseIpAddress(text: string): IpAddress | undefined {
-  if (/^\d+(\.\d+){3}$/.test(text)) {
-    if (!ipaddr.IPv4.isValidFourPartDecimal(text) || /(^|\.)0\d/.test(text)) return undefined;
-    return { family: 4, address: text, bytes: Uint8Array.from(ipaddr.IPv4.parse(text).octets) };
+  const bytes = parseIpv4(text) ?? parseIpv6(text);
+  return bytes && ipAddressFromBytes(bytes);
+}
+
+function parseIpv4(text: string): Uint8Array | undefined {
+  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1);
+  if (!parts || parts.some((part) => Number(part) > 255 || /^0./.test(part))) return undefined;
+  return Uint8Array.from(parts, Number);
+}
+
+/**
+ * The dotted decimal end that an IPv6 address may have (RFC 4291, 2.2.3) is read here, as two groups: ipaddr.js takes
+ * leading zeros and hexadecimal in it, and reads `::1.2.3.4` as `::ffff:1.2.3.4`.
+ */
+function parseIpv6(text: string): Uint8Array | undefined {
+  if (!text.includes(":") || text.includes("%")) return undefined;
+  let groups = text;
+  if (text.includes(".")) {
+    const end = text.lastIndexOf(":") + 1;
+    const embedded = parseIpv4(text.slice(end));
+    if (!embedded) return undefined;
+    const [a = 0, b = 0, c = 0, d = 0] = embedded;
+    groups = `${text.slice(0, end)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
   }
-  if (!text.includes(":") || text.includes("%") || !ipaddr.IPv6.isValid(text)) return undefined;
-  return ipAddressFromBytes(Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()));
+  return ipaddr.IPv6.isValid(groups)
+    ? Uint8Array.from(ipaddr.IPv6.parse(groups).toByteArray())
+    : undefined;
 }
 
 /** Makes an address of 4 or 16 bytes in network byte order. The bytes are copied. */
 export function ipAddressFromBytes(bytes: Uint8Array): IpAddress {
   const copy = bytes.slice();
   if (copy.length === 4) return { family: 4, address: copy.join("."), bytes: copy };
-  if (copy.length !== 16) throw new RangeError(`an IP address has 4 or 16 bytes, not ${String(copy.length)}`);
-  return { family: 6, address: ipaddr.fromByteArray(Array.from(copy)).toRFC5952String(), bytes: copy };
+  if (copy.length !== 16)
+    throw new RangeError(`an IP address has 4 or 16 bytes, not ${String(copy.length)}`);
+  return {
+    family: 6,
+    address: new ipaddr.IPv6(Array.from(copy)).toRFC5952String(),
+    bytes: copy,
+  };
 }
 
 /** Reads an IP address that is known to be well-formed (a constant, a system call's answer). Throws a RangeError else. */

@@ -5,31 +5,40 @@
  * Defaults are QEMU's and bhyve's, so that a guest image that knows one of them works unchanged; `config/defaults.ts`
  * fills them in and refuses contradictions.
  */
-import type { HostEndpoint, IpAddress } from "./address.js";
+import { formatEndpoint, type HostEndpoint, type IpAddress } from "./address.js";
 
-/** IPv4 side of the guest's network. */
+/**
+ * IPv4 side of the guest's network. The defaults of the addresses are QEMU's: the network with the host number of 10.0.2.2,
+ * 10.0.2.3 and 10.0.2.15 in it, so 192.168.76.2 in 192.168.76.0/24 and 172.16.2.2 in 172.16.0.0/16.
+ */
 export interface Ipv4Options {
-  /** Network address. Default 10.0.2.0. */
+  /** Network address, no bit set beyond the prefix. Default 10.0.2.0. */
   readonly network: IpAddress;
-  /** Prefix length, 0 to 30 (a network needs room for gateway, name server and a guest). Default 24. */
+  /** Prefix length, 4 to 30: QEMU's lower limit, and room for gateway and guest. Default 24. */
   readonly prefixLength: number;
-  /** The gateway; the host's loopback from the guest's view. Default: second address of the network (10.0.2.2). */
+  /** The gateway; the host's loopback from the guest's view. Default 10.0.2.2 or its like, see above. */
   readonly gateway: IpAddress;
-  /** The virtual name server. Default: third address of the network (10.0.2.3). */
+  /**
+   * The virtual name server. Default 10.0.2.3 or its like. May lie outside the network, where the stack is not restricted:
+   * the guest reaches it by the gateway.
+   */
   readonly nameServer: IpAddress;
-  /** First address that DHCP gives out. Default: fifteenth address of the network (10.0.2.15). */
+  /**
+   * First of the 16 addresses that DHCP gives out. Default 10.0.2.15 or its like; in a network too small for that (prefix
+   * length 28 or more) the first free address behind gateway and name server, else the first free one.
+   */
   readonly dhcpStart: IpAddress;
 }
 
 /** IPv6 side of the guest's network. */
 export interface Ipv6Options {
-  /** Prefix that is advertised. Default fec0:: (QEMU's). */
+  /** Prefix that is advertised, no bit set beyond 64. Default fec0:: (QEMU's). */
   readonly prefix: IpAddress;
-  /** Length of the prefix. Default 64: stateless autoconfiguration works with no other. */
+  /** Length of the prefix. 64 and nothing else: a guest's only way to an address is autoconfiguration (RFC 4862). */
   readonly prefixLength: number;
   /** The gateway. Default: prefix + 2. */
   readonly gateway: IpAddress;
-  /** The virtual name server. Default: prefix + 3. */
+  /** The virtual name server. Default: prefix + 3. May lie outside the prefix, where the stack is not restricted. */
   readonly nameServer: IpAddress;
 }
 
@@ -72,7 +81,7 @@ export interface SlirpOptions {
   readonly disableDns?: boolean;
   /** No DHCP answers. Default false. */
   readonly disableDhcp?: boolean;
-  /** Host name that DHCP tells the guest (at most 32 bytes). Default none. */
+  /** Host name that DHCP tells the guest (at most 32 bytes: libslirp cuts longer ones). Default none. */
   readonly hostname?: string;
   /** Domain name that DHCP tells the guest. Default none. */
   readonly domainName?: string;
@@ -84,7 +93,7 @@ export interface SlirpOptions {
   readonly tftpServerName?: string;
   /** Boot file that DHCP names, below 128 bytes. Default none. */
   readonly bootFile?: string;
-  /** Largest IP packet towards the guest, bytes, 68 to 65521. Default 1500. */
+  /** Largest IP packet towards the guest, bytes, 68 (with IPv6: 1280) to 65521. Default 1500. */
   readonly mtuBytes?: number;
   /** Largest IP packet from the guest, bytes, 68 to 65521. Default: `mtuBytes`, at least 1500. */
   readonly mruBytes?: number;
@@ -105,21 +114,20 @@ export interface SlirpOptions {
 }
 
 /** {@link SlirpOptions} with every default filled in and every contradiction refused: what the stack itself takes. */
-export interface ResolvedSlirpOptions
-  extends Required<
-    Omit<
-      SlirpOptions,
-      | "ipv4"
-      | "ipv6"
-      | "hostname"
-      | "domainName"
-      | "tftpRoot"
-      | "tftpServerName"
-      | "bootFile"
-      | "outboundAddress"
-      | "outboundAddress6"
-    >
-  > {
+export interface ResolvedSlirpOptions extends Required<
+  Omit<
+    SlirpOptions,
+    | "ipv4"
+    | "ipv6"
+    | "hostname"
+    | "domainName"
+    | "tftpRoot"
+    | "tftpServerName"
+    | "bootFile"
+    | "outboundAddress"
+    | "outboundAddress6"
+  >
+> {
   readonly ipv4: Ipv4Options | undefined;
   readonly ipv6: Ipv6Options | undefined;
   readonly hostname: string | undefined;
@@ -129,4 +137,38 @@ export interface ResolvedSlirpOptions
   readonly bootFile: string | undefined;
   readonly outboundAddress: IpAddress | undefined;
   readonly outboundAddress6: IpAddress | undefined;
+}
+
+/**
+ * Prints a rule the way people write it: `tcp::8080-:80`, `udp:127.0.0.1:53-10.0.2.15:53`, `tcp:[::1]:8080-[]:80`,
+ * `unix:/run/web.sock-:80`. The any address of IPv4 and a guest address that is not given are left out. `parseHostForward`
+ * in config reads the same rule back.
+ */
+export function formatHostForward(forward: HostForward): string {
+  return `${formatHostSide(forward)}-${formatGuestSide(forward)}`;
+}
+
+function formatHostSide({ protocol, host }: HostForward): string {
+  if (host.family === "unix") return formatEndpoint(host);
+  if (host.address === "0.0.0.0") return `${protocol}::${String(host.port)}`;
+  return `${protocol}:${formatEndpoint(host)}`;
+}
+
+function formatGuestSide({ guestAddress, guestFamily, guestPort }: HostForward): string {
+  if (guestAddress !== undefined) return formatEndpoint({ ...guestAddress, port: guestPort });
+  return `${guestFamily === 6 ? "[]" : ""}:${String(guestPort)}`;
+}
+
+/**
+ * Prints a rule the way people write it: `tcp:10.0.2.100:80-tcp:127.0.0.1:8080`, `tcp:10.0.2.100:80-cmd:/bin/cat`. Commas
+ * of a unix path are doubled, as QEMU's character devices have it. `parseGuestForward` in config reads the same rule back.
+ */
+export function formatGuestForward({ serverAddress, serverPort, target }: GuestForward): string {
+  return `tcp:${formatEndpoint({ ...serverAddress, port: serverPort })}-${formatTarget(target)}`;
+}
+
+function formatTarget(target: GuestForward["target"]): string {
+  if (target.kind === "command") return `cmd:${target.commandLine}`;
+  if (target.endpoint.family !== "unix") return `tcp:${formatEndpoint(target.endpoint)}`;
+  return `unix:${target.endpoint.path.replaceAll(",", ",,")}`;
 }

@@ -1,0 +1,122 @@
+/*
+ * Frames in and out through areas of linear memory.
+ *
+ * From the guest: JavaScript copies frames into one of two areas and calls for a turn, which works the area off while further
+ * frames may be put into the other. Towards the guest: send_packet copies the frame behind the others of this turn and notes
+ * where it lies; JavaScript hands all of them to the NIC at once. Neither way allocates anything for a frame.
+ *
+ * When the area towards the guest is full in the middle of a turn, JavaScript is asked to deliver. Only when it cannot (the NIC
+ * has receiving disabled) a frame is dropped, and counted: TCP sends it again.
+ */
+#include "slirp.h"
+
+#include "frames.h"
+#include "host.h"
+#include "shared.h"
+#include "stack.h"
+
+enum {
+    INPUT_BYTES = 256 * 1024, /* some 160 full frames at MTU 1500, 3 at 65520 */
+    OUTPUT_BYTES = 512 * 1024,
+    OUTPUT_FRAMES = 4096,
+    BURST_BYTES = 160 * 1024, /* what one stream's buffer can bring in one go, with headers */
+    MAX_HEADER_LENGTH = 12,
+};
+
+static uint8_t input[2][INPUT_BYTES] __attribute__((aligned(8)));
+static int filling; /* which of them JavaScript fills */
+static uint8_t output[OUTPUT_BYTES] __attribute__((aligned(8)));
+static uint32_t output_used;
+static uint32_t offsets[OUTPUT_FRAMES];
+static uint32_t lengths[OUTPUT_FRAMES];
+
+void frames_init(void)
+{
+    shared.input = (uint32_t)(uintptr_t)input[0];
+    shared.input_bytes = INPUT_BYTES;
+    shared.output = (uint32_t)(uintptr_t)output;
+    shared.output_offsets = (uint32_t)(uintptr_t)offsets;
+    shared.output_lengths = (uint32_t)(uintptr_t)lengths;
+}
+
+void frames_set_header_length(unsigned length)
+{
+    shared.header_length = MIN(length, MAX_HEADER_LENGTH);
+}
+
+void frames_input(void)
+{
+    const uint8_t *area = input[filling];
+    uint32_t used = shared.input_used;
+
+    filling ^= 1;
+    shared.input = (uint32_t)(uintptr_t)input[filling];
+    shared.input_used = 0;
+
+    for (uint32_t at = 0; at + sizeof(uint32_t) <= used;) {
+        uint32_t length = *(const uint32_t *)(area + at);
+        const uint8_t *frame = area + at + sizeof(uint32_t);
+        if (length > used - at - sizeof(uint32_t)) {
+            break; /* JavaScript never writes that; do not read beyond it all the same */
+        }
+        if (length < shared.header_length + ETH_HLEN) {
+            shared.input_dropped++;
+        } else {
+            slirp_input(the_slirp, frame + shared.header_length, length - shared.header_length);
+        }
+        at += sizeof(uint32_t) + ((length + 3) & ~3u);
+    }
+}
+
+static bool is_full(size_t size)
+{
+    return shared.output_count == OUTPUT_FRAMES || output_used + size > OUTPUT_BYTES;
+}
+
+static void restart_if_empty(void)
+{
+    if (shared.output_first == shared.output_count) {
+        shared.output_first = shared.output_count = 0;
+        output_used = 0;
+    }
+}
+
+bool frames_have_output_room(void)
+{
+    restart_if_empty();
+    if (output_used + BURST_BYTES > OUTPUT_BYTES && shared.receive_enabled) {
+        host_deliver();
+        restart_if_empty();
+    }
+    return output_used + BURST_BYTES <= OUTPUT_BYTES && shared.output_count < OUTPUT_FRAMES / 2;
+}
+
+ssize_t frames_send_packet(const void *frame, size_t length, void *opaque)
+{
+    (void)opaque;
+    uint32_t header = shared.header_length;
+    uint32_t size = (header + length + 3) & ~3u;
+
+    restart_if_empty();
+    if (is_full(size) && shared.receive_enabled) {
+        host_deliver();
+        restart_if_empty();
+    }
+    if (is_full(size)) {
+        shared.output_dropped++;
+        return length;
+    }
+    uint8_t *target = output + output_used;
+    if (header) {
+        memset(target, 0, header);
+        if (header == MAX_HEADER_LENGTH) {
+            target[10] = 1; /* num_buffers, little-endian (virtio 1.2, 5.1.6.4) */
+        }
+    }
+    memcpy(target + header, frame, length);
+    offsets[shared.output_count] = (uint32_t)(uintptr_t)target;
+    lengths[shared.output_count] = header + length;
+    shared.output_count++;
+    output_used += size;
+    return length;
+}

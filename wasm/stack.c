@@ -1,0 +1,389 @@
+/*
+ * The stack: made of a configuration, run by turns, taken down. Everything here but the callbacks is called by JavaScript
+ * (exports.json is the list); src/slirp/module.ts has the other side of each call.
+ *
+ * A turn is all the module does between two waits of the event loop: frames from the guest, descriptors that became ready, what
+ * was gathered by both, and timers. Its answer is when the next turn is due though nothing happens.
+ */
+#include "slirp.h"
+
+#include "datagrams.h"
+#include "descriptors.h"
+#include "frames.h"
+#include "host.h"
+#include "lookup.h"
+#include "shared.h"
+#include "stack.h"
+#include "streams.h"
+
+Slirp *the_slirp;
+double now_ms;
+
+static SlirpConfig config;
+static struct sockaddr_in outbound;
+static struct sockaddr_in6 outbound6;
+
+enum { TICK_MS = 500 }; /* TCP's slow timer: PR_SLOWHZ is 2 */
+
+static double tick_due = -1; /* -1: no reason to tick */
+static double acknowledge_due = -1;
+static double expiry_due = -1;
+
+/* libslirp has one kind of timer (router advertisements), but the interface allows for several. */
+struct timer {
+    SlirpTimerId id;
+    void *opaque;
+    double due; /* -1: not set */
+    struct timer *next;
+};
+static struct timer *timers;
+
+int get_dns_addr(struct in_addr *address);
+
+static int64_t clock_get_ns(void *opaque)
+{
+    (void)opaque;
+    return (int64_t)(now_ms * 1e6);
+}
+
+static void guest_error(const char *message, void *opaque)
+{
+    (void)opaque;
+    host_log(GLIB_SHIM_WARNING, message, strlen(message));
+}
+
+static void *timer_new_opaque(SlirpTimerId id, void *cb_opaque, void *opaque)
+{
+    (void)opaque;
+    struct timer *timer = g_new0(struct timer, 1);
+    timer->id = id;
+    timer->opaque = cb_opaque;
+    timer->due = -1;
+    timer->next = timers;
+    timers = timer;
+    return timer;
+}
+
+static void timer_free(void *timer, void *opaque)
+{
+    (void)opaque;
+    for (struct timer **link = &timers; *link; link = &(*link)->next) {
+        if (*link == timer) {
+            *link = (*link)->next;
+            g_free(timer);
+            return;
+        }
+    }
+}
+
+static void timer_mod(void *timer, int64_t due_ms, void *opaque)
+{
+    (void)opaque;
+    ((struct timer *)timer)->due = (double)due_ms;
+}
+
+/* Descriptors announce themselves (descriptors.h), and a turn looks at all that can go on: nothing to do for these. */
+static void ignore_descriptor(int fd, void *opaque)
+{
+    (void)fd, (void)opaque;
+}
+
+static void ignore_notify(void *opaque)
+{
+    (void)opaque;
+}
+
+static void ignore_init_completed(Slirp *slirp, void *opaque)
+{
+    (void)slirp, (void)opaque;
+}
+
+static const SlirpCb callbacks = {
+    .send_packet = frames_send_packet,
+    .guest_error = guest_error,
+    .clock_get_ns = clock_get_ns,
+    .timer_free = timer_free,
+    .timer_mod = timer_mod,
+    .register_poll_fd = ignore_descriptor,
+    .unregister_poll_fd = ignore_descriptor,
+    .notify = ignore_notify,
+    .init_completed = ignore_init_completed,
+    .timer_new_opaque = timer_new_opaque,
+};
+
+/* Where JavaScript finds the block that both sides use between calls. */
+struct shared_block *stack_shared_block(void)
+{
+    return &shared;
+}
+
+/* A configuration with every field zero, for JavaScript to fill in by the setters below before stack_create. */
+void stack_configure(int restricted, int disable_host_loopback, int disable_dns, int disable_dhcp, int enable_emu,
+                     unsigned mtu, unsigned mru, unsigned manufacturer_id)
+{
+    config.version = SLIRP_CONFIG_VERSION_MAX;
+    config.restricted = restricted;
+    config.disable_host_loopback = disable_host_loopback;
+    config.disable_dns = disable_dns;
+    config.disable_dhcp = disable_dhcp;
+    config.enable_emu = enable_emu;
+    config.if_mtu = mtu;
+    config.if_mru = mru;
+    config.mfr_id = manufacturer_id;
+}
+
+/* Addresses are 32-bit values in network order as they lie in memory. */
+void stack_configure_ipv4(uint32_t network, uint32_t mask, uint32_t gateway, uint32_t dhcp_start, uint32_t name_server)
+{
+    config.in_enabled = true;
+    config.vnetwork.s_addr = network;
+    config.vnetmask.s_addr = mask;
+    config.vhost.s_addr = gateway;
+    config.vdhcp_start.s_addr = dhcp_start;
+    config.vnameserver.s_addr = name_server;
+}
+
+/* addresses: prefix, gateway, name server, 16 bytes each. */
+void stack_configure_ipv6(const uint8_t *addresses, int prefix_length)
+{
+    config.in6_enabled = true;
+    memcpy(&config.vprefix_addr6, addresses, 16);
+    memcpy(&config.vhost6, addresses + 16, 16);
+    memcpy(&config.vnameserver6, addresses + 32, 16);
+    config.vprefix_len = prefix_length;
+}
+
+/* Each of them NULL or a text that must live until stack_destroy. search ends with NULL. */
+void stack_configure_names(const char *hostname, const char *domain_name, const char **search, const char *tftp_root,
+                           const char *tftp_server_name, const char *boot_file)
+{
+    config.vhostname = hostname;
+    config.vdomainname = domain_name;
+    config.vdnssearch = search;
+    config.tftp_path = tftp_root;
+    config.tftp_server_name = tftp_server_name;
+    config.bootfile = boot_file;
+}
+
+/* Addresses that connections leave from: NULL, or 4 and 16 bytes. mac: NULL or 6 bytes. */
+void stack_configure_outbound(const uint8_t *address, const uint8_t *address6, const uint8_t *mac)
+{
+    if (address) {
+        outbound.sin_family = AF_INET;
+        memcpy(&outbound.sin_addr, address, 4);
+        config.outbound_addr = &outbound;
+    }
+    if (address6) {
+        outbound6.sin6_family = AF_INET6;
+        memcpy(&outbound6.sin6_addr, address6, 16);
+        config.outbound_addr6 = &outbound6;
+    }
+    if (mac) {
+        memcpy(config.oob_eth_addr, mac, sizeof(config.oob_eth_addr));
+    }
+}
+
+/* Makes the stack; NULL where libslirp refuses the configuration. */
+Slirp *stack_create(double now, uint32_t seed_low, uint32_t seed_high)
+{
+    now_ms = now;
+    curtime = (unsigned)(int64_t)now;
+    glib_shim_seed(seed_low, seed_high);
+    descriptors_init();
+    frames_init();
+    the_slirp = slirp_new(&config, &callbacks, NULL);
+    return the_slirp;
+}
+
+void stack_destroy(void)
+{
+    if (the_slirp) {
+        slirp_cleanup(the_slirp);
+        the_slirp = NULL;
+    }
+}
+
+/* The resolver is whatever the host network names when the guest asks; libslirp gets an address that stands for it. */
+int __wrap_get_dns_addr(struct in_addr *address)
+{
+    address->s_addr = htonl(NAME_SERVER_ADDRESS);
+    return 0;
+}
+
+int __wrap_get_dns6_addr(struct in6_addr *address, uint32_t *scope_id)
+{
+    memcpy(address, NAME_SERVER_ADDRESS6, sizeof(*address));
+    *scope_id = 0;
+    return 0;
+}
+
+/* A guestfwd's command: JavaScript runs it, the stream is its standard input and output. */
+int __wrap_fork_exec(struct socket *so, const char *command_line)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0) {
+        return 0;
+    }
+    int answer = host_spawn(fd, command_line, strlen(command_line));
+    if (answer < 0) {
+        close(fd);
+        return 0;
+    }
+    descriptor_get(fd)->open = true;
+    so->s = fd;
+    return 1;
+}
+
+static void drive_ready(void)
+{
+    int fd;
+
+    descriptors_begin_turn();
+    while ((fd = descriptor_next_ready()) >= 0) {
+        struct descriptor *descriptor = descriptor_get(fd);
+        if (!descriptor || !descriptor_ready(fd)) {
+            continue;
+        }
+        if (!frames_have_output_room()) {
+            descriptor_requeue(fd); /* until the NIC takes frames again */
+            continue;
+        }
+        struct socket *so = descriptor_socket(fd);
+        if (!so) {
+            continue;
+        }
+        if (descriptor->kind == DESCRIPTOR_STREAM || descriptor->kind == DESCRIPTOR_LISTENER) {
+            stream_drive(fd, so);
+        } else {
+            datagram_drive(fd, so);
+        }
+    }
+}
+
+/*
+ * The same by libslirp's own walk over every socket: for measuring what drive_ready saves (bench/idle-connections.ts), and for
+ * whoever wants to compare behaviour.
+ */
+static int add_poll(int fd, int events, void *opaque)
+{
+    (void)events, (void)opaque;
+    return fd;
+}
+
+static int get_revents(int fd, void *opaque)
+{
+    (void)opaque;
+    return descriptor_ready(fd) & ~SLIRP_POLL_HUP;
+}
+
+static void drive_by_walk(void)
+{
+    uint32_t timeout = UINT32_MAX;
+
+    descriptors_begin_turn();
+    while (descriptor_next_ready() >= 0) {
+    }
+    slirp_pollfds_fill(the_slirp, &timeout, add_poll, NULL);
+    slirp_pollfds_poll(the_slirp, 0, get_revents, NULL);
+}
+
+static bool has_reassembly(void)
+{
+    return the_slirp->ipq.ip_link.next != &the_slirp->ipq.ip_link;
+}
+
+static bool has_waiting_frames(void)
+{
+    return the_slirp->if_fastq.qh_link != &the_slirp->if_fastq || the_slirp->if_batchq.qh_link != &the_slirp->if_batchq;
+}
+
+static void run_timers(void)
+{
+    if (acknowledge_due >= 0 && now_ms >= acknowledge_due) {
+        streams_acknowledge();
+        acknowledge_due = -1;
+    }
+    if (tick_due >= 0 && now_ms >= tick_due) {
+        ip_slowtimo(the_slirp);
+        bool running = streams_tick();
+        tick_due = running || has_reassembly() || has_waiting_frames() ? now_ms + TICK_MS : -1;
+    }
+    if (expiry_due >= 0 && now_ms >= expiry_due) {
+        uint32_t left = datagrams_expire();
+        expiry_due = left == UINT32_MAX ? -1 : now_ms + MAX(left, TICK_MS);
+    }
+    for (struct timer *timer = timers, *next; timer; timer = next) {
+        next = timer->next;
+        if (timer->due >= 0 && now_ms >= timer->due) {
+            timer->due = -1;
+            slirp_handle_timer(the_slirp, timer->id, timer->opaque);
+        }
+    }
+}
+
+static double earlier(double a, double b)
+{
+    return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+/* What happened in the turn may have given reason to tick or expire; an idle stack has none. */
+static double arm_timers(bool busy)
+{
+    if (streams_owe_acknowledgement() && acknowledge_due < 0) {
+        acknowledge_due = now_ms + ACK_DELAY_MS;
+    }
+    if (busy && tick_due < 0) {
+        tick_due = now_ms + TICK_MS;
+    }
+    bool has_datagrams = the_slirp->udb.so_next != &the_slirp->udb || the_slirp->icmp.so_next != &the_slirp->icmp;
+    if (busy && expiry_due < 0 && has_datagrams) {
+        expiry_due = now_ms + TICK_MS;
+    }
+    return earlier(tick_due, earlier(acknowledge_due, expiry_due));
+}
+
+/*
+ * One turn at `now` (milliseconds, monotonic). Answers when the next one is due, or -1. Router advertisements are told apart
+ * (stack_advertisement_due), for they are no reason to keep a process alive.
+ */
+static double run_turn(double now, void (*drive)(void))
+{
+    now_ms = now;
+    curtime = (unsigned)(int64_t)now;
+    bool busy = shared.input_used || descriptors_have_ready();
+    the_slirp->last_slowtimo = curtime;
+
+    frames_input();
+    drive();
+    streams_flush();
+    run_timers();
+    if (has_waiting_frames()) {
+        if_start(the_slirp);
+    }
+    return arm_timers(busy);
+}
+
+double stack_turn(double now)
+{
+    return run_turn(now, drive_ready);
+}
+
+double stack_turn_by_walk(double now)
+{
+    return run_turn(now, drive_by_walk);
+}
+
+double stack_advertisement_due(void)
+{
+    double due = -1;
+    for (struct timer *timer = timers; timer; timer = timer->next) {
+        due = earlier(due, timer->due);
+    }
+    return due;
+}
+
+/* More to do though nothing happened: descriptors were put back for want of room, or for the sake of others. */
+int stack_has_more(void)
+{
+    return descriptors_have_ready() && frames_have_output_room();
+}

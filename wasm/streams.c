@@ -1,0 +1,327 @@
+/*
+ * TCP between libslirp's control blocks and the host network's streams.
+ *
+ * libslirp walks all its sockets for every event (slirp_pollfds_fill and _poll). Here only those are touched that have
+ * something to do: JavaScript names the descriptors that became ready, and the guest's frames mark the streams that got data.
+ * What the walk decided for each socket stands below, once for reading, once for writing and once for connecting.
+ *
+ * From the guest: tcp_input appends to so_rcv and marks the stream; at the end of the turn all of it goes out in one write
+ * (one call to JavaScript), and one acknowledgement back. Towards the guest: what the host has is read straight into so_snd
+ * and sent, until the host has no more or so_snd is half full; then sodrop, as the guest acknowledges, calls for more.
+ */
+#include "slirp.h"
+
+#include "descriptors.h"
+#include "frames.h"
+#include "host.h"
+#include "ip_icmp.h"
+#include "stack.h"
+#include "streams.h"
+
+/* Descriptors with data to send (dirty) and with an acknowledgement put off (ack_owed), each once. */
+static int dirty[DESCRIPTOR_LIMIT];
+static int dirty_count;
+static int owed[DESCRIPTOR_LIMIT];
+static int owed_count;
+
+enum { READ_ROOM_BYTES = 16 * 1024 }; /* least room to read into; grows with what comes */
+
+#define CAN_SEND(so) (((so)->so_state & (SS_FCANTSENDMORE | SS_ISFCONNECTED)) == SS_ISFCONNECTED)
+#define CAN_RECEIVE(so) (((so)->so_state & (SS_FCANTRCVMORE | SS_ISFCONNECTED)) == SS_ISFCONNECTED)
+
+int __real_sowrite(struct socket *so);
+int __real_tcp_ctl(struct socket *so);
+void __real_soisfconnected(struct socket *so);
+struct tcpcb *__real_tcp_close(struct tcpcb *tp);
+struct tcpcb *__real_tcp_drop(struct tcpcb *tp, int error);
+
+void stream_has_data_to_send(struct socket *so, uint32_t length)
+{
+    if (so->s == -1) {
+        if (so->guestfwd) {
+            __real_sowrite(so); /* a callback, not a socket: it takes everything at once */
+        }
+        return;
+    }
+    struct descriptor *descriptor = descriptor_get(so->s);
+    if (!descriptor) {
+        return;
+    }
+    descriptor->appended += length;
+    if (!descriptor->dirty) {
+        descriptor->dirty = true;
+        dirty[dirty_count++] = so->s;
+    }
+}
+
+/* sowrite with both halves of the ring in one call. It keeps sowrite's bargain: 0 for "later", -1 for a socket that is gone. */
+int __wrap_sowrite(struct socket *so)
+{
+    struct sbuf *ring = &so->so_rcv;
+    const char *first, *second;
+    uint32_t first_length, second_length;
+
+    if (so->so_urgc || so->s == -1 || !ring->sb_cc) {
+        return __real_sowrite(so);
+    }
+    sb_pieces(ring, &first, &first_length, &second, &second_length);
+    int sent = host_send(so->s, first, first_length, second, second_length);
+    if (sent == -EAGAIN || sent == -ENOTCONN || sent == 0) {
+        /* ENOTCONN: a forward to a unix socket that libslirp takes for connected, and is not yet. */
+        descriptor_clear_ready(so->s, SLIRP_POLL_OUT);
+        return 0;
+    }
+    if (sent < 0) {
+        /* libslirp would end the stream in good order here; but what the guest sent is lost, and RST says so. */
+        tcp_drop(sototcpcb(so), -sent);
+        return -1;
+    }
+    sbdrop(ring, sent);
+    if ((so->so_state & SS_FWDRAIN) && ring->sb_cc == 0) {
+        sofwdrain(so);
+    }
+    return sent;
+}
+
+void streams_flush(void)
+{
+    for (int i = 0; i < dirty_count; i++) {
+        int fd = dirty[i];
+        struct descriptor *descriptor = descriptor_get(fd);
+        if (!descriptor || !descriptor->dirty) {
+            continue; /* closed in this turn */
+        }
+        uint32_t appended = descriptor->appended;
+        descriptor->dirty = false;
+        descriptor->appended = 0;
+        struct socket *so = descriptor_socket(fd);
+        if (!so || !so->so_tcpcb) {
+            continue;
+        }
+        if (CAN_SEND(so) && so->so_rcv.sb_cc && __wrap_sowrite(so) < 0) {
+            continue; /* the socket may be gone */
+        }
+        struct tcpcb *tp = sototcpcb(so);
+        if (appended >= 2u * tp->t_maxseg) {
+            tp->t_flags |= TF_ACKNOW; /* RFC 1122 4.2.3.2: at least every second full segment; here, all of the turn's */
+        }
+        tcp_output(tp); /* an acknowledgement or a window update, if one is due */
+        descriptor = descriptor_get(fd);
+        if (descriptor && (so = descriptor_socket(fd)) && so->so_tcpcb && (so->so_tcpcb->t_flags & TF_DELACK) &&
+            !descriptor->ack_owed) {
+            descriptor->ack_owed = true;
+            owed[owed_count++] = fd;
+        }
+    }
+    dirty_count = 0;
+}
+
+bool streams_owe_acknowledgement(void)
+{
+    return owed_count > 0;
+}
+
+void streams_acknowledge(void)
+{
+    int count = owed_count;
+    owed_count = 0;
+    for (int i = 0; i < count; i++) {
+        struct descriptor *descriptor = descriptor_get(owed[i]);
+        if (!descriptor || !descriptor->ack_owed) {
+            continue;
+        }
+        descriptor->ack_owed = false;
+        struct socket *so = descriptor_socket(owed[i]);
+        if (so && so->so_tcpcb && (so->so_tcpcb->t_flags & TF_DELACK)) {
+            so->so_tcpcb->t_flags &= ~TF_DELACK;
+            so->so_tcpcb->t_flags |= TF_ACKNOW;
+            tcp_output(so->so_tcpcb);
+        }
+    }
+}
+
+/* The guest acknowledged: when that makes room, what the host has waiting is read. */
+void __wrap_sodrop(struct socket *so, int length)
+{
+    if (sbdrop(&so->so_snd, length)) {
+        descriptor_requeue(so->s);
+        so->slirp->cb->notify(so->slirp->opaque);
+    }
+}
+
+/* The guest has answered the handshake: what the host sent meanwhile can be read now. */
+void __wrap_soisfconnected(struct socket *so)
+{
+    __real_soisfconnected(so);
+    descriptor_requeue(so->s);
+}
+
+/* Answers false when the socket may be gone. */
+static bool read_all(int fd, struct socket *so)
+{
+    while (CAN_RECEIVE(so) && so->so_snd.sb_cc < so->so_snd.sb_limit / 2 && descriptor_ready(fd) &&
+           frames_have_output_room()) {
+        uint32_t room = sb_grow(&so->so_snd, READ_ROOM_BYTES);
+        uint32_t read = soread(so);
+        if ((int)read < 0) {
+            return false;
+        }
+        if (read == 0) {
+            break; /* the host had no more: recv has cleared the bit */
+        }
+        tcp_output(sototcpcb(so));
+        if (read + sototcpcb(so)->t_maxseg > room) {
+            sb_grow(&so->so_snd, room * 2); /* there may be more: read it in fewer pieces */
+        }
+    }
+    return true;
+}
+
+/*
+ * A connection that could not be made. Refused is RST, as libslirp does it; for a host or network that cannot be reached the
+ * guest gets the ICMP error that a router would have sent (RFC 1122 4.2.3.9), for which libslirp has kept the guest's SYN.
+ */
+static void report_unreachable(struct socket *so, int error)
+{
+    struct mbuf *m = so->so_m;
+    struct tcpiphdr *header = so->so_ti;
+    bool v6 = so->so_ffamily == AF_INET6;
+    uint8_t protocol_header[sizeof(struct ip6)] = { 0 };
+    size_t ip_size = v6 ? sizeof(struct ip6) : sizeof(struct ip);
+
+    so->so_m = NULL;
+    if (v6) {
+        struct ip6 *ip6 = (struct ip6 *)protocol_header;
+        ip6->ip_v = IP6VERSION;
+        ip6->ip_src = header->ti_src6;
+        ip6->ip_dst = header->ti_dst6;
+        ip6->ip_nh = IPPROTO_TCP;
+        ip6->ip_pl = sizeof(struct tcphdr); /* host order, as ip6_input leaves it */
+        ip6->ip_hl = IPDEFTTL;
+    } else {
+        struct ip *ip = (struct ip *)protocol_header;
+        ip->ip_v = IPVERSION;
+        ip->ip_hl = sizeof(struct ip) >> 2;
+        ip->ip_src = header->ti_src;
+        ip->ip_dst = header->ti_dst;
+        ip->ip_p = IPPROTO_TCP;
+        ip->ip_ttl = IPDEFTTL;
+        ip->ip_len = sizeof(struct ip) + sizeof(struct tcphdr);
+    }
+    struct tcphdr tcp = header->ti_t;
+    HTONL(tcp.th_seq);
+    HTONL(tcp.th_ack);
+    HTONS(tcp.th_win);
+    HTONS(tcp.th_urp);
+    char *start = (char *)header;
+    memcpy(start, protocol_header, ip_size);
+    memcpy(start + ip_size, &tcp, sizeof(tcp));
+    m->m_data = start;
+    m->m_len = ip_size + sizeof(tcp);
+    if (v6) {
+        icmp6_send_error(m, ICMP6_UNREACH, error == ENETUNREACH ? ICMP6_UNREACH_NO_ROUTE : ICMP6_UNREACH_ADDRESS);
+    } else {
+        icmp_send_error(m, ICMP_UNREACH, error == ENETUNREACH ? ICMP_UNREACH_NET : ICMP_UNREACH_HOST, 0, NULL);
+    }
+    m_free(m);
+    tcp_close(sototcpcb(so));
+}
+
+static void finish_connecting(int fd, struct socket *so)
+{
+    int error = descriptor_ready(fd) & SLIRP_POLL_ERR ? host_take_error(fd) : 0;
+
+    if (error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN) {
+        report_unreachable(so, error);
+        return;
+    }
+    so->so_state &= ~SS_ISFCONNECTING;
+    if (error) {
+        so->so_state &= SS_PERSISTENT_MASK;
+        so->so_state |= SS_NOFDREF;
+    }
+    tcp_input(NULL, sizeof(struct ip), so, so->so_ffamily);
+}
+
+void stream_drive(int fd, struct socket *so)
+{
+    if (so->so_state & SS_FACCEPTCONN) {
+        /* accept clears the bit when there is none left. */
+        while (frames_have_output_room() && (descriptor_ready(fd) & (SLIRP_POLL_IN | SLIRP_POLL_ERR))) {
+            tcp_connect(so);
+        }
+        return;
+    }
+    if (so->so_state & SS_ISFCONNECTING) {
+        if (!(descriptor_ready(fd) & (SLIRP_POLL_OUT | SLIRP_POLL_ERR | SLIRP_POLL_HUP))) {
+            return;
+        }
+        finish_connecting(fd, so);
+        so = descriptor_socket(fd);
+    }
+    if (!so || !so->so_tcpcb || (so->so_state & SS_NOFDREF)) {
+        return;
+    }
+    if ((descriptor_ready(fd) & SLIRP_POLL_ERR) && (so->so_state & SS_FCANTRCVMORE)) {
+        tcp_drop(sototcpcb(so), ECONNRESET); /* after the host's FIN there is no read that would tell */
+        return;
+    }
+    if ((descriptor_ready(fd) & ~SLIRP_POLL_OUT) && !read_all(fd, so)) {
+        return;
+    }
+    so = descriptor_socket(fd);
+    if (so && (descriptor_ready(fd) & SLIRP_POLL_OUT) && CAN_SEND(so) && so->so_rcv.sb_cc && __wrap_sowrite(so) > 0) {
+        tcp_output(sototcpcb(so)); /* the window may be open again */
+    }
+}
+
+static bool has_running_timer(const struct tcpcb *tp)
+{
+    return tp->t_timer[TCPT_REXMT] || tp->t_timer[TCPT_PERSIST] || tp->t_timer[TCPT_2MSL] || tp->t_rtt ||
+           (tp->t_timer[TCPT_KEEP] && tp->t_state < TCPS_ESTABLISHED);
+}
+
+bool streams_tick(void)
+{
+    bool running = false;
+
+    tcp_slowtimo(the_slirp);
+    for (struct socket *so = the_slirp->tcb.so_next; so != &the_slirp->tcb; so = so->so_next) {
+        running |= so->so_snd.sb_data || so->so_rcv.sb_data;
+        running |= so->so_tcpcb && !(so->so_state & SS_FACCEPTCONN) && has_running_timer(so->so_tcpcb);
+        sb_trim(&so->so_snd);
+        sb_trim(&so->so_rcv);
+    }
+    return running;
+}
+
+/* tcp_ctl writes an error text straight into so_snd. */
+int __wrap_tcp_ctl(struct socket *so)
+{
+    sb_grow(&so->so_snd, 64);
+    return __real_tcp_ctl(so);
+}
+
+/*
+ * The guest's RST: libslirp closes the host's socket as if all were well, and the host would see an orderly end of a stream that
+ * was cut off. From these states tcp_input closes for no other reason.
+ */
+struct tcpcb *__wrap_tcp_close(struct tcpcb *tp)
+{
+    struct descriptor *descriptor = descriptor_get(tp->t_socket->s);
+    if (descriptor && tp->t_state >= TCPS_SYN_RECEIVED && tp->t_state <= TCPS_FIN_WAIT_2 &&
+        tp->t_state != TCPS_CLOSING && tp->t_state != TCPS_LAST_ACK) {
+        descriptor->abort = true;
+    }
+    return __real_tcp_close(tp);
+}
+
+/* A connection given up (retransmission, keep-alive): the host is told so. */
+struct tcpcb *__wrap_tcp_drop(struct tcpcb *tp, int error)
+{
+    struct descriptor *descriptor = descriptor_get(tp->t_socket->s);
+    if (descriptor) {
+        descriptor->abort = true;
+    }
+    return __real_tcp_drop(tp, error);
+}

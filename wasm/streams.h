@@ -1,0 +1,26 @@
+/* TCP between libslirp's control blocks and the host network's streams: see streams.c. */
+#ifndef SLIRP_WASM_STREAMS_H
+#define SLIRP_WASM_STREAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct socket;
+
+/* The guest's data lies in so_rcv now. */
+void stream_has_data_to_send(struct socket *so, uint32_t length);
+/* Uses what the host network said of a stream or a listener. */
+void stream_drive(int fd, struct socket *so);
+/* Sends what was gathered in this turn, and the acknowledgements that are due. */
+void streams_flush(void);
+/* Sends the acknowledgements that were put off. */
+void streams_acknowledge(void);
+/* An acknowledgement was put off: streams_acknowledge is due within ACK_DELAY_MS. */
+bool streams_owe_acknowledgement(void);
+/* A pass over all streams, twice a second while there is a reason: trims buffers; true while a TCP timer runs. */
+bool streams_tick(void);
+
+/* RFC 1122 4.2.3.2 allows 500 ms; libslirp has always had 2, and a guest in slow start feels every one. */
+enum { ACK_DELAY_MS = 2 };
+
+#endif

@@ -8,8 +8,10 @@
  * - Nothing blocks and nothing on a socket throws. A call answers a number: a count of bytes, or an {@link Errno} made
  *   negative (`-Errno.EAGAIN`).
  * - Readiness is edge-triggered. After a call answered `-EAGAIN`, `onReady` is owed once when the call would succeed (or
- *   fail for good). Before the first such answer it is owed when the condition first becomes true. More calls than owed are
- *   allowed; the stack tries and is told EAGAIN.
+ *   fail for good). A count smaller than what was asked for says the same as `-EAGAIN`: the next edge is owed. Before the
+ *   first such answer it is owed when the condition first becomes true. More calls than owed are allowed; the stack tries
+ *   and is told EAGAIN.
+ * - An error that ends a socket is owed always: `error`, with `readable` and `writable`, since no call will wait any more.
  * - `onReady` may be called at any time except from within a call that the stack makes on the same host network: the
  *   stack would be re-entered. Put it off to a microtask or later.
  * - Bytes that the stack hands over are views on linear memory: they are valid only until the call returns. Copy what must
@@ -77,7 +79,11 @@ export interface HostSocket {
   onReady: ReadyListener | undefined;
   /** The pending error (as getsockopt SO_ERROR): an {@link Errno}, positive, or 0. Reading clears it. */
   takeError(): number;
-  /** Ends the socket in good order and frees it. What was accepted for sending is still sent. Safe to call twice. */
+  /**
+   * Ends the socket in good order and frees it. What was accepted for sending is still sent. Where a stream's received data
+   * was left unread, and nothing waits to be sent, the other side may be told by RST, as BSD's close does. Safe to call
+   * twice.
+   */
   close(): void;
 }
 
@@ -88,10 +94,14 @@ export interface HostStream extends HostSocket {
   /**
    * Sends bytes, up to two pieces that belong behind each other (a ring's two halves): one write, not two. Answers how
    * many bytes were taken, counted over both: fewer than given when the buffer is full, `-EAGAIN` when none were,
-   * `-EPIPE` after `shutdownWrite` or when the other side is gone, `-ENOTCONN` while connecting.
+   * `-EPIPE` after `shutdownWrite`, `-ENOTCONN` while connecting, and of a stream that has failed (or could not connect)
+   * the reason, at each call. No bytes: 0 where bytes could be sent, else the same errors.
    */
   send(first: Uint8Array, second?: Uint8Array): number;
-  /** Fills `target` as far as there is data: bytes written, 0 at the end of the stream, `-EAGAIN`, or the error. */
+  /**
+   * Fills `target` as far as there is data: bytes written, 0 at the end of the stream (again and again), `-EAGAIN`, or the
+   * error, at each call. What was received before FIN or before an error comes first.
+   */
   receive(target: Uint8Array): number;
   /** Sends FIN behind what was taken so far. Receiving goes on. */
   shutdownWrite(): void;
@@ -139,7 +149,8 @@ export interface HostNetwork {
 
   /**
    * Starts to connect. Answers the stream at once; it becomes `writable` when connected, or `error` with the reason in
-   * `takeError`. Where no socket can be had (EMFILE, ENOBUFS) or the target is refused on the spot: a negative errno.
+   * `takeError`. Where the system refuses on the spot (no socket to be had: EMFILE, ENOBUFS; no such address): a negative
+   * errno, or, where that is known only later, `error` as well.
    */
   connectStream(remote: HostEndpoint, options?: StreamOptions): HostStream | number;
 

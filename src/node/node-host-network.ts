@@ -17,13 +17,13 @@ import {
   type HostTimer,
   type StreamOptions,
 } from "../host-network.js";
+import { connectNodeStream } from "./connect-node-stream.js";
 import { dnsServerSource } from "./dns-servers.js";
 import { errnoOf } from "./errno-of.js";
 import { NodeDatagram } from "./node-datagram.js";
 import { bindError, hostText, systemError } from "./node-endpoints.js";
 import { NodeListener } from "./node-listener.js";
 import { NodeLoop } from "./node-loop.js";
-import { NodeStream } from "./node-stream.js";
 
 /** What can be set; every field has a default that serves. */
 export interface NodeHostNetworkOptions {
@@ -71,7 +71,7 @@ export class NodeHostNetwork implements HostNetwork {
 
   connectStream(remote: HostEndpoint, options?: StreamOptions): HostStream | number {
     if (this.#loop.closed) return -Errno.ENETDOWN;
-    return NodeStream.connect(
+    return connectNodeStream(
       { loop: this.#loop, lingerMs: this.#lingerMs, remote },
       options?.local,
     );

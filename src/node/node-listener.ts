@@ -133,7 +133,7 @@ export class NodeListener extends ReadinessSource implements HostListener, Resou
     // Without a remote address the other side has gone already.
     const remote = this.#remoteOf(socket);
     const parts = { loop: this.#loop, lingerMs: this.#lingerMs };
-    const stream = NodeStream.accepted(
+    const stream = new NodeStream(
       { ...parts, remote: remote ?? this.#wanted },
       socket,
       this.#localOf(socket),

@@ -19,12 +19,12 @@
  * Other than a BSD socket Node does not look at a stream that it does not read: a reset is noticed once there is something
  * to read or to write again. And a failing write ends the stream: what the kernel had received until then is lost.
  */
-import { connect, type Socket } from "node:net";
-import type { HostEndpoint, IpEndpoint } from "../address.js";
+import type { Socket } from "node:net";
+import type { HostEndpoint } from "../address.js";
 import { Errno, Readiness, type HostStream } from "../host-network.js";
 import { ByteQueue, type Chunk } from "./byte-queue.js";
 import { errnoOf } from "./errno-of.js";
-import { endpointOf, hostText, isUsablePath } from "./node-endpoints.js";
+import { endpointOf } from "./node-endpoints.js";
 import type { Flushable, NodeLoop, Resource } from "./node-loop.js";
 import { ReadinessSource } from "./readiness-source.js";
 
@@ -38,7 +38,7 @@ const SEND_BYTES = 192 * 1024;
 const ALL_EVENTS = Readiness.readable | Readiness.writable | Readiness.error | Readiness.hangup;
 
 /** What a stream is made of, besides its socket. */
-interface StreamParts {
+export interface StreamParts {
   readonly loop: NodeLoop;
   /** How long a closed stream may wait for its reader, milliseconds without progress. */
   readonly lingerMs: number;
@@ -64,38 +64,11 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
   #closed = false;
   #local: HostEndpoint | undefined;
 
-  /** Starts to connect. Answers a negative errno where that is refused at once. */
-  static connect(parts: StreamParts, local: IpEndpoint | undefined): NodeStream | number {
-    const { loop, remote } = parts;
-    if (remote.family === "unix" && !isUsablePath(remote.path)) return -Errno.EINVAL;
-    if (remote.family !== "unix" && local && local.family !== remote.family) return -Errno.EINVAL;
-    const options = {
-      allowHalfOpen: true,
-      noDelay: true,
-      onread: {
-        buffer: loop.readBuffer,
-        callback: (count: number): boolean => stream.#take(loop.readBuffer, count),
-      },
-    };
-    const target =
-      remote.family === "unix"
-        ? { path: remote.path }
-        : { host: hostText(remote), port: remote.port, ...(local && localOptions(local)) };
-    let stream: NodeStream;
-    try {
-      stream = new NodeStream(parts, connect({ ...options, ...target }), undefined);
-    } catch (error) {
-      return -errnoOf(error);
-    }
-    return stream;
-  }
-
-  /** Wraps a connection that a listener accepted and that is not being read yet: see `start`. */
-  static accepted(parts: StreamParts, socket: Socket, local: HostEndpoint): NodeStream {
-    return new NodeStream(parts, socket, local);
-  }
-
-  private constructor(parts: StreamParts, socket: Socket, local: HostEndpoint | undefined) {
+  /**
+   * Takes over `socket`, which nobody reads yet. `local` is given for an accepted connection, and says by that that it is
+   * one; else the socket is connecting, and what it reads is brought to `take`.
+   */
+  constructor(parts: StreamParts, socket: Socket, local: HostEndpoint | undefined) {
     super();
     this.#parts = parts;
     this.#socket = socket;
@@ -113,7 +86,7 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
   /** Begins to read an accepted connection. */
   start(): void {
     this.#socket.on("data", (data) => {
-      if (!this.#take(data, data.length)) this.#socket.pause();
+      if (!this.take(data, data.length)) this.#socket.pause();
     });
     this.#socket.resume();
     this.raise(Readiness.writable);
@@ -250,7 +223,7 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
   }
 
   /** Queues what was read. False: do not read on. */
-  #take(data: Uint8Array, count: number): boolean {
+  take(data: Uint8Array, count: number): boolean {
     if (this.#closed) return false;
     this.#received.push(data, 0, count);
     this.#paused = this.#received.length > PAUSE_BYTES;
@@ -300,10 +273,4 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
       socket.resetAndDestroy();
     }
   }
-}
-
-/** How `net.connect` is told where to connect from; port 0 leaves the port to the system. */
-function localOptions(local: IpEndpoint): { localAddress: string; localPort?: number } {
-  const localAddress = hostText(local);
-  return local.port === 0 ? { localAddress } : { localAddress, localPort: local.port };
 }

@@ -43,7 +43,7 @@ export abstract class FramePort implements NetBackend {
   #closed = false;
 
   /** `limits` bound what waits for the guest. */
-  protected constructor(name: string, limits: FrameQueueLimits = {}) {
+  constructor(name: string, limits: FrameQueueLimits = {}) {
     this.name = name;
     this.#queue = new FrameQueue(limits);
   }

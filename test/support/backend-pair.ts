@@ -10,10 +10,6 @@ import type { FrameQueueLimits } from "../../src/nics/frame-queue.js";
 export class PairEnd extends FramePort {
   #other: PairEnd | undefined;
 
-  constructor(name: string, limits?: FrameQueueLimits) {
-    super(name, limits);
-  }
-
   /** Joins two ends, once. */
   static join(one: PairEnd, other: PairEnd): void {
     one.#other = other;

@@ -4,7 +4,7 @@
 // the mirror is the one that it already uses (or SLIRP_WASM_DEBIAN_MIRROR), the proxy settings and
 // trusted keys are its own. apt verifies the signatures and checksums of what it downloads.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -142,6 +142,9 @@ function writeConfiguration(folder, architectures) {
 }
 
 function prepareFolder(folder) {
+  // Lists that an interrupted update left half done would make apt find nothing, without a word.
+  for (const name of ["state", "cache"])
+    rmSync(join(folder, name), { recursive: true, force: true });
   for (const name of ["sources", "state/lists/partial", "cache/archives/partial", "download"]) {
     mkdirSync(join(folder, name), { recursive: true });
   }

@@ -1,6 +1,7 @@
 // Runs the steps of set-up in order: skips those that have nothing to do, checks that what a step needs is
 // there before it begins, and ends with an error that names the step, the reason and the way out.
 
+import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { createContext, installCommand } from "./context.mjs";
 import { computeStamp, missingOutputs, StampStore } from "./stamp.mjs";
@@ -110,7 +111,7 @@ export async function runSteps(steps, options) {
     const ctx = createContext({ root, step: step.name, display, env });
     const broken = (step.after ?? []).find((name) => failed.includes(name));
     if (broken !== undefined) {
-      refuse(step, `it stands on ${broken}, which failed`, { display, failed });
+      refuse(step, `it stands on ${broken}, which failed`, { root, display, failed });
       continue;
     }
     const isForced = force && (only.length === 0 || only.includes(step.name));
@@ -124,16 +125,19 @@ export async function runSteps(steps, options) {
       ran.push(step.name);
       await runStep(step, ctx, { store, display, assessment });
     } catch (error) {
-      refuse(step, error.message, { display, failed });
+      refuse(step, error.message, { root, display, failed });
     }
   }
   return { ran, failed };
 }
 
-function refuse(step, reason, { display, failed }) {
+function refuse(step, reason, { root, display, failed }) {
   const message = `set-up: ${step.name} (${step.describe}) failed: ${reason}`;
   if (step.optional !== true) {
-    throw new StepError(`${message}\n    its whole output: build/logs/${step.name}.log`);
+    const log = `build/logs/${step.name}.log`;
+    throw new StepError(
+      existsSync(join(root, log)) ? `${message}\n    its whole output: ${log}` : message,
+    );
   }
   failed.push(step.name);
   display.say(`${message}\n    set-up goes on without it`);

@@ -10,9 +10,7 @@ export const PROGRAMS = [
   { command: "emcc", package: "emscripten", purpose: "to compile the WebAssembly module" },
   { command: "patch", package: "patch", purpose: "to patch libslirp's source" },
   { command: "bzip2", package: "bzip2", purpose: "to unpack libslirp's source" },
-  { command: "xz", package: "xz-utils", purpose: "to unpack sources and packages" },
-  { command: "zstd", package: "zstd", purpose: "to pack and unpack guest images" },
-  { command: "cpio", package: "cpio", purpose: "to make guest images" },
+  { command: "xz", package: "xz-utils", purpose: "to unpack the patches for libslirp" },
   { command: "qemu-system-x86_64", package: "qemu-system-x86", purpose: "for QEMU guests" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
 ];

@@ -46,6 +46,12 @@ function failing(message: string): Step["run"] {
   return async () => Promise.reject(new Error(message));
 }
 
+function failingProgram(message: string): Step["run"] {
+  return async (ctx) => {
+    await ctx.exec(process.execPath, ["-e", `console.error("${message}"); process.exitCode = 1`]);
+  };
+}
+
 describe("a step of set-up", () => {
   it("runs once, and again when its input changes or its output is gone", async () => {
     const root = makeScratch({ "in/a": "1" });
@@ -95,9 +101,11 @@ describe("a step of set-up", () => {
   it("that fails ends set-up with its name, the reason and where the log is", async () => {
     const root = makeScratch();
     const { display } = makeDisplay();
-    const steps = [makeStep("a", { run: failing("no such thing") }), makeStep("b")];
+    const steps = [makeStep("a", { run: failingProgram("no such thing") }), makeStep("b")];
     const error: unknown = await runSteps(steps, { root, display }).catch((e: unknown) => e);
-    expect(String(error)).toMatch(/a \(make a\) failed: no such thing[^]*build\/logs\/a\.log/);
+    expect(String(error)).toMatch(/a \(make a\) failed: [^]*status 1[^]*no such thing/);
+    expect(String(error)).toContain("build/logs/a.log");
+    expect(readFileSync(join(root, "build/logs/a.log"), "utf8")).toContain("no such thing");
   });
 
   it("that is optional and fails is left out, together with what stands on it", async () => {

@@ -10,12 +10,9 @@ import { SourceText } from "./source-text.js";
  */
 export function parseNetdev(netdev: string): SlirpOptions {
   const source = SourceText.of("netdev", netdev);
-  const [kind] = source.split(",");
-  if (kind?.value === "user") return parseNetdevUser(netdev);
-  if (kind?.value === "slirp") return parseBhyveSlirp(netdev);
-  const found =
-    kind?.value === ""
-      ? "the kind of network is missing"
-      : `there is no network ${kind?.quoted ?? ""}`;
-  throw source.error(found, `write "user,…" (QEMU's options) or "slirp,…" (bhyve's)`);
+  const kind = /^[^,]*/.exec(netdev)?.[0];
+  if (kind === "user") return parseNetdevUser(netdev);
+  if (kind === "slirp") return parseBhyveSlirp(netdev);
+  const remedy = 'write "user,…" (QEMU\'s options) or "slirp,…" (bhyve\'s)';
+  throw source.error(`there is no network of the kind ${JSON.stringify(kind)}`, remedy);
 }

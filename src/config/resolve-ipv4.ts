@@ -106,7 +106,8 @@ function freeAddress(
   for (let address = network.first + 1; address < network.last; address++) {
     if (isFree(address)) return address;
   }
-  return preferred;
+  const problem = `${network.text} has no address left for a guest`;
+  throw refusal("ipv4.prefixLength", problem, "choose 29 or less");
 }
 
 function checkNameServer(

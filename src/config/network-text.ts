@@ -72,7 +72,7 @@ function readClassfulNetwork(value: SourceText): NetworkText {
     );
   }
   if (networkOf(number, prefixLength) !== number) {
-    const problem = `without a length ${network.address} means one of ${String(prefixLength)} by its class`;
+    const problem = `without a length ${network.address} means a /${String(prefixLength)} by its class`;
     throw value.error(`${problem}, and has bits set beyond it`, remedy);
   }
   return { network: ipAddressFromBytes(network.bytes), prefixLength };

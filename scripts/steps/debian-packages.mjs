@@ -11,6 +11,7 @@ export const PROGRAMS = [
   { command: "patch", package: "patch", purpose: "to patch libslirp's source" },
   { command: "bzip2", package: "bzip2", purpose: "to unpack libslirp's source" },
   { command: "xz", package: "xz-utils", purpose: "to unpack the patches for libslirp" },
+  { command: "zstd", package: "zstd", purpose: "to keep the state of a booted guest" },
   { command: "qemu-system-x86_64", package: "qemu-system-x86", purpose: "for QEMU guests" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
 ];

@@ -10,6 +10,7 @@ import { CpioWriter } from "./cpio.mjs";
 const PROGRAMS = {
   init: "init",
   agent: "sbin/agent",
+  job: "sbin/job",
   "on-console": "sbin/on-console",
   "dhcp-lease": "sbin/dhcp-lease",
 };

@@ -61,8 +61,13 @@ function collectParts(folderOf, kernelPackage) {
 export default {
   name: "guest-qemu",
   describe: "guest for QEMU (64-bit Linux) out of Debian packages",
+  needs: [
+    { command: "apt-get", package: "apt" },
+    { command: "dpkg-deb", package: "dpkg" },
+  ],
+  optional: true,
 
-  inputs: (ctx) => [...guestSources(ctx.root), join(ctx.root, "scripts/steps/guest-qemu.mjs")],
+  inputs: (ctx) => guestSources(ctx.root),
 
   outputs: (ctx) => ["vmlinuz", "initrd", "image.json"].map((name) => join(ctx.root, FOLDER, name)),
 

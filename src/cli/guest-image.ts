@@ -12,6 +12,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
+import type { describeMachine } from "./guest-machine.js";
 
 /** The NICs that v86 emulates. */
 export type V86Nic = "virtio" | "ne2k";
@@ -29,7 +30,7 @@ export interface GuestImage {
 export interface StateStamp {
   readonly imageId: string;
   readonly v86Version: string;
-  readonly memoryMiB: number;
+  readonly machine: ReturnType<typeof describeMachine>;
 }
 
 /** Where set-up puts the image: `build/guest/v86` beside `src` or `dist`. */
@@ -80,10 +81,11 @@ export async function readGuestState(
   const statePath = join(folder, names.state);
   if (!existsSync(stampPath) || !existsSync(statePath)) return undefined;
   const stamp = JSON.parse(await readFile(stampPath, "utf8")) as StateStamp;
+  // The machine's properties stand in the same order in both: they come from the same function.
   const fits =
     stamp.imageId === wanted.imageId &&
     stamp.v86Version === wanted.v86Version &&
-    stamp.memoryMiB === wanted.memoryMiB;
+    JSON.stringify(stamp.machine) === JSON.stringify(wanted.machine);
   return fits ? readArrayBuffer(statePath) : undefined;
 }
 

@@ -12,6 +12,7 @@ import type { V86, V86Options } from "v86";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { ByteGatherer } from "./guest-byte-gatherer.js";
 import { Guest } from "./guest.js";
+import { DEFAULT_MEMORY_MIB, describeMachine } from "./guest-machine.js";
 import {
   DEFAULT_IMAGE_FOLDER,
   type GuestImage,
@@ -47,10 +48,7 @@ export interface V86GuestOptions {
   onProgress?(text: string): void;
 }
 
-/** Default of {@link V86GuestOptions.memoryMiB}, and what set-up saves states for. */
-export const DEFAULT_MEMORY_MIB = 128;
 const DEFAULT_START_TIMEOUT_MS = 300_000;
-const MIB = 1024 * 1024;
 
 /** A guest under v86. Made by {@link V86Guest.start}, ended by {@link V86Guest.stop}. */
 export class V86Guest extends Guest {
@@ -69,17 +67,18 @@ export class V86Guest extends Guest {
     const { nic, memoryMiB = DEFAULT_MEMORY_MIB, useState = true, signal, onProgress } = options;
     const folder = options.imageDir ?? DEFAULT_IMAGE_FOLDER;
     const [v86, image] = await Promise.all([loadV86(), readGuestImage(folder)]);
-    const stamp = { imageId: image.id, v86Version: v86.version, memoryMiB };
+    const machine = describeMachine(nic, memoryMiB);
+    const stamp = { imageId: image.id, v86Version: v86.version, machine };
     const state = useState ? await readGuestState(folder, nic, stamp) : undefined;
     signal?.throwIfAborted();
     onProgress?.(
       state === undefined
-        ? "booting the guest, which takes about half a minute"
+        ? "booting the guest, which takes some 10 to 30 s"
         : "restoring the guest from its saved state",
     );
     const source: Partial<V86Options> =
       state === undefined ? await bootFiles(folder, image) : { initial_state: { buffer: state } };
-    const guest = new V86Guest(v86, { ...options, memoryMiB }, stamp, source);
+    const guest = new V86Guest(v86, options, stamp, source);
     try {
       await guest.#becomeReady(options);
     } catch (error) {
@@ -91,7 +90,7 @@ export class V86Guest extends Guest {
 
   private constructor(
     { V86: Emulator, wasmPath }: V86Installation,
-    options: V86GuestOptions & { memoryMiB: number },
+    options: V86GuestOptions,
     stamp: StateStamp,
     source: Partial<V86Options>,
   ) {
@@ -102,14 +101,10 @@ export class V86Guest extends Guest {
     this.#control = new ByteGatherer((bytes) => this.agent.receive(bytes));
     this.emulator = new Emulator({
       ...source,
+      ...stamp.machine,
       wasm_path: wasmPath,
-      memory_size: options.memoryMiB * MIB,
-      // The smallest that the VGA BIOS takes: nobody looks at the screen.
-      vga_memory_size: 2 * MIB,
-      net_device: { type: options.nic },
       // The agent sets the address itself; v86 would rewrite addresses within frames instead.
       preserve_mac_from_state_image: true,
-      uart1: true,
       disable_keyboard: true,
       disable_mouse: true,
       disable_speaker: true,

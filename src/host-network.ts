@@ -131,6 +131,14 @@ export interface HostDatagram extends HostSocket {
   receiveFrom(target: Uint8Array, source: DatagramSource): number;
 }
 
+/** A file that is open for reading (TFTP). Reading is synchronous: the files are small and local. */
+export interface HostFile {
+  readonly sizeBytes: number;
+  /** Fills `target` from `position` (bytes): how many were read, 0 at the end, or the error. */
+  read(target: Uint8Array, position: number): number;
+  close(): void;
+}
+
 /** A timer that was set with {@link HostNetwork.setTimer}. */
 export interface HostTimer {
   cancel(): void;
@@ -169,6 +177,16 @@ export interface HostNetwork {
   /** Opens a socket for ICMP echo; a negative errno (`-EPERM`, `-ENOTSUP`) where that is not to be had. */
   openEcho(family: IpFamily): HostDatagram | number;
 
+  /** Opens a file for reading, or a negative errno. Only where the host network has files. */
+  openFile?(path: string): HostFile | number;
+
+  /**
+   * Runs a command line in the system's shell, the stream being its standard input and output; its standard error goes where
+   * the process's own does. Closing the stream ends the command. A negative errno where it cannot be started. Only where the
+   * host network has processes.
+   */
+  openCommand?(commandLine: string): HostStream | number;
+
   /**
    * The resolvers to ask, best first, as the system has them now (changes are noticed within a second or two). The
    * stack sends what the guest sends to its virtual name server there, whichever IP version the guest used. May be empty.
@@ -187,8 +205,11 @@ export interface HostNetwork {
    */
   scheduleTurn(callback: () => void): void;
 
-  /** Calls back once after `delayMs`. The timer holds the process if and only if the network is `ref`ed. */
-  setTimer(callback: () => void, delayMs: number): HostTimer;
+  /**
+   * Calls back once after `delayMs`. The timer holds the process if and only if the network is `ref`ed and `keepAlive` is true
+   * (the default): router advertisements are no reason to stay.
+   */
+  setTimer(callback: () => void, delayMs: number, keepAlive?: boolean): HostTimer;
 
   /** From now on sockets and timers keep the process alive (the default). In a browser it does nothing. */
   ref(): void;

@@ -1,7 +1,7 @@
 /**
  * Builds the WebAssembly module: libslirp as it is, our own files, one .wasm for browser, worker and Node.
  *
- *   node wasm/build.mjs            writes wasm/out/{slirp.js,slirp.wasm,slirp.d.ts}
+ *   node wasm/build.mjs            writes wasm/out/slirp.wasm and wasm/out/slirp-exports.d.ts
  *
  * Each flag stands with its reason. libslirp is not edited: a file of it is left out because ours takes its place (sbuf.c), a
  * header is pre-empted by defining its guard (sbuf.h, debug.h), a function is wrapped by the linker (`wraps`).
@@ -62,10 +62,10 @@ const upstreamWarnings = ["-Wno-sign-compare", "-Wno-unused-parameter", "-Wno-un
 
 const linkFlags = [
   "-O2",
-  "-sMODULARIZE=1", // a function that makes an instance: one instance a stack
-  "-sEXPORT_ES6=1",
-  "-sUSE_ES6_IMPORT_META=0", // src/slirp/load-module.ts finds the file, or is given it
-  "-sENVIRONMENT=worker", // the least glue; it runs in a page and in Node as well, for it is given the module and loads nothing
+  "-sSTANDALONE_WASM=1", // no JavaScript of emscripten's: it wants a page's or a worker's globals, and is a fifth of our own
+  "--no-entry", // a library
+  "-sERROR_ON_UNDEFINED_SYMBOLS=0", // host.h's functions are imports; the loader fails on any other that is missing
+  "-sWARN_ON_UNDEFINED_SYMBOLS=0",
   "-sFILESYSTEM=0", // files come from the host network
   "-sALLOW_MEMORY_GROWTH=1",
   "-sINITIAL_MEMORY=4194304", // what an idle stack touches, rounded up: areas for frames, tables, stack
@@ -73,15 +73,6 @@ const linkFlags = [
   "-sTOTAL_STACK=262144", // if_encap alone has a frame of 64 KiB on it
   "-sMALLOC=dlmalloc", // emmalloc is smaller and slower under thousands of rings
   "-sABORTING_MALLOC=0", // glib.c ends the stack with a message instead
-  "-sSUPPORT_ERRNO=0",
-  "-sINCOMING_MODULE_JS_API=['instantiateWasm','onAbort','host']",
-  "-sDYNAMIC_EXECUTION=0", // pages with a strict Content-Security-Policy
-  "-sNO_EXIT_RUNTIME=1",
-  "-sALLOW_TABLE_GROWTH=0",
-  "-sMIN_CHROME_VERSION=85", // no code for browsers without WebAssembly's basics
-  "-sMIN_FIREFOX_VERSION=79",
-  "-sMIN_SAFARI_VERSION=140100",
-  "--no-entry",
 ];
 
 /** Runs a program; what it prints is the error when it fails. */
@@ -134,7 +125,7 @@ async function writeVersionHeader() {
 /** The types of what the module exports, from the same list as the exports themselves. */
 function typesOf(functions) {
   const lines = Object.entries(functions).map(
-    ([name, [result, ...parameters]]) => `  _${name}(${parameters.join(", ")}): ${result};`,
+    ([name, [result, ...parameters]]) => `  ${name}(${parameters.join(", ")}): ${result};`,
   );
   return `// Written by wasm/build.mjs from wasm/exports.json.
 /** An address in linear memory. */
@@ -146,12 +137,6 @@ export type SlirpPointer = Pointer & { readonly slirp: unique symbol };
 export interface SlirpExports {
 ${lines.join("\n")}
 }
-
-/** An instance of the module: emscripten's part and ours. */
-export type SlirpModule = EmscriptenModule & SlirpExports;
-
-declare const createModule: (options: Partial<EmscriptenModule> & { host: object }) => Promise<SlirpModule>;
-export default createModule;
 `;
 }
 
@@ -183,12 +168,11 @@ async function build() {
     ...sources.map(({ object }) => object),
     ...linkFlags,
     ...wraps.map((name) => `-Wl,--wrap=${name}`),
-    `--js-library=${join(here, "host-library.js")}`,
     `-sEXPORTED_FUNCTIONS=${JSON.stringify(exported)}`,
     "-o",
-    join(out, "slirp.js"),
+    join(out, "slirp.wasm"),
   ]);
-  await writeFile(join(out, "slirp.d.ts"), typesOf(functions));
+  await writeFile(join(out, "slirp-exports.d.ts"), typesOf(functions));
 }
 
 await build();

@@ -164,10 +164,14 @@ ssize_t send(int fd, const void *bytes, size_t length, int flags)
 ssize_t recv(int fd, void *target, size_t length, int flags)
 {
     (void)flags;
-    if (!get(fd)) {
+    struct descriptor *descriptor = get(fd);
+    if (!descriptor) {
         return -1;
     }
-    int answer = host_receive(fd, target, length);
+    struct sockaddr_storage source; /* echo sockets: the answer's sender is the one that was asked */
+    int answer = descriptor->kind == DESCRIPTOR_STREAM ?
+                     host_receive(fd, target, length) :
+                     host_receive_from(fd, target, length, (struct sockaddr *)&source);
     if (answer == -EAGAIN) {
         descriptor_clear_ready(fd, SLIRP_POLL_IN);
     }

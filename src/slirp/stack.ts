@@ -11,7 +11,7 @@ import type { HostNetwork } from "../host-network.js";
 import type { ResolvedSlirpOptions } from "../slirp-options.js";
 import { createStack } from "./configure.js";
 import { FrameAreas } from "./frame-areas.js";
-import { createHostCalls } from "./host-calls.js";
+import { createHostCalls, type HostCallContext } from "./host-calls.js";
 import { ModuleInstance, SharedField, type SlirpPointer } from "./module-instance.js";
 import { SocketTable } from "./socket-table.js";
 import { TurnLoop, type TurnResult } from "./turn-loop.js";
@@ -61,8 +61,12 @@ export class Stack {
     private readonly observer: StackObserver,
   ) {
     this.loop = new TurnLoop(network, (nowMs) => this.runTurn(nowMs));
-    this.instance = new ModuleInstance(module, (instance) => createHostCalls(this.hostCallContext(network, instance)));
-    this.table = new SocketTable(network, this.instance, this.loop.requestAfterEvents);
+    let table: SocketTable | undefined;
+    this.instance = new ModuleInstance(module, (instance) => {
+      table = new SocketTable(network, instance, this.loop.requestAfterEvents);
+      return createHostCalls(this.hostCallContext(instance, table));
+    });
+    this.table = table as unknown as SocketTable;
     this.areas = new FrameAreas(this.instance);
     const pointer = this.call(() => createStack(this.instance, options, network.nowMs()));
     this.pointer = pointer;
@@ -128,15 +132,10 @@ export class Stack {
     this.table.closeAll();
   }
 
-  private hostCallContext(network: HostNetwork, instance: ModuleInstance) {
-    // The table is made after the instance, and the instance calls nothing before both are there.
-    const table = () => this.table;
+  private hostCallContext(instance: ModuleInstance, table: SocketTable): HostCallContext {
     return {
       instance,
-      get table() {
-        return table();
-      },
-      network,
+      table,
       deliver: () => {
         this.deliver();
       },
@@ -145,7 +144,9 @@ export class Stack {
         this.observer.onLog(logLevels[level] ?? "critical", text);
       },
       guestForwardTarget: (name: string) => this.guestForwardTargets.get(name),
-      guestChannelData: (id: number, bytes: Uint8Array) => this.guestChannels.get(id)?.(bytes),
+      guestChannelData: (id: number, bytes: Uint8Array) => {
+        this.guestChannels.get(id)?.(bytes);
+      },
     };
   }
 

@@ -1,0 +1,17 @@
+/**
+ * Where a NIC tells what happens to its guests. A pino logger is one.
+ */
+
+/** Details first, then the message: pino's order. `err` among the details is an Error. */
+export interface LogSink {
+  debug(details: object, message: string): void;
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+}
+
+/** Says nothing. The default of everything that takes a sink. */
+export const SILENT_LOG: LogSink = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+};

@@ -135,7 +135,8 @@ class DatagramNic implements QemuDatagramNic {
       this.#log.warn({ err }, "the datagram socket reported an error");
     });
     socket.on("message", (frame, from) => {
-      this.#fromGuest(frame, from);
+      // Not Node's Buffer, whose `slice` is a view where everybody else's is a copy.
+      this.#fromGuest(new Uint8Array(frame.buffer, frame.byteOffset, frame.length), from);
     });
     this.#attach(options.backend);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });

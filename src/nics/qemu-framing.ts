@@ -51,7 +51,8 @@ export class StreamFrameParser {
 
   /** The next piece of the stream. The one before must be used up: `next` has answered undefined. */
   push(chunk: Uint8Array): void {
-    this.#chunk = chunk;
+    // Not Node's Buffer, whose `slice` is a view where everybody else's is a copy.
+    this.#chunk = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
     this.#position = 0;
   }
 

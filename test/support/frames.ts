@@ -61,6 +61,6 @@ export function batchOf(frames: readonly Uint8Array[], gapBytes = 3): FrameBatch
 export function framesOf(batch: FrameBatch): Uint8Array[] {
   return Array.from({ length: batch.count }, (_, i) => {
     const start = batch.offsets[i] ?? NaN;
-    return batch.bytes.slice(start, start + (batch.lengths[i] ?? NaN));
+    return Uint8Array.from(batch.bytes.subarray(start, start + (batch.lengths[i] ?? NaN)));
   });
 }

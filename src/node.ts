@@ -31,7 +31,9 @@ export async function createSlirp(options: CreateSlirpOptions = {}): Promise<Sli
   const { hostNetwork = {}, ...rest } = options;
   // `fetch` knows no file: URLs in Node.
   const wasm = await loadModule(options.wasm, (url) =>
-    url.protocol === "file:" ? readFile(url) : fetch(url).then((response) => response.arrayBuffer()),
+    url.protocol === "file:"
+      ? readFile(url)
+      : fetch(url).then((response) => response.arrayBuffer()),
   );
   if (isHostNetwork(hostNetwork)) return createSlirpOn({ ...rest, wasm, hostNetwork });
   const network = createNodeHostNetwork(hostNetwork);

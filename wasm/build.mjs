@@ -58,7 +58,12 @@ const compileFlags = [
 ];
 
 /** libslirp's own code gives these; they are not ours to mend. */
-const upstreamWarnings = ["-Wno-sign-compare", "-Wno-unused-parameter", "-Wno-unused-variable", "-Wno-address-of-packed-member"];
+const upstreamWarnings = [
+  "-Wno-sign-compare",
+  "-Wno-unused-parameter",
+  "-Wno-unused-variable",
+  "-Wno-address-of-packed-member",
+];
 
 const linkFlags = [
   "-O2",
@@ -85,11 +90,17 @@ function run(command, args) {
     child.stdout.on("data", (chunk) => (text += chunk));
     child.stderr.on("data", (chunk) => (text += chunk));
     child.on("error", (error) =>
-      reject(error.code === "ENOENT" ? new Error(`${command} is not on PATH; apt-get install emscripten installs it`) : error),
+      reject(
+        error.code === "ENOENT"
+          ? new Error(`${command} is not on PATH; apt-get install emscripten installs it`)
+          : error,
+      ),
     );
     child.on("close", (status) =>
       // emcc ends by repeating the whole command line, which buries the compiler's message.
-      status === 0 ? resolve(text) : reject(new Error(text.replace(/^emcc: error: '.*$/m, "").trim())),
+      status === 0
+        ? resolve(text)
+        : reject(new Error(text.replace(/^emcc: error: '.*$/m, "").trim())),
     );
   });
 }
@@ -114,10 +125,16 @@ function flagsFor(file, isUpstream) {
 async function writeVersionHeader() {
   const meson = await readFile(join(upstream, "../meson.build"), "utf8");
   const version = /version : '(\d+)\.(\d+)\.(\d+)'/.exec(meson);
-  if (!version) throw new Error("vendor/libslirp/upstream/meson.build names no version: is it libslirp's?");
+  if (!version)
+    throw new Error("vendor/libslirp/upstream/meson.build names no version: is it libslirp's?");
   let header = await readFile(join(upstream, "libslirp-version.h.in"), "utf8");
-  const values = { MAJOR_VERSION: version[1], MINOR_VERSION: version[2], MICRO_VERSION: version[3] };
-  for (const [name, value] of Object.entries(values)) header = header.replaceAll(`@SLIRP_${name}@`, value);
+  const values = {
+    MAJOR_VERSION: version[1],
+    MINOR_VERSION: version[2],
+    MICRO_VERSION: version[3],
+  };
+  for (const [name, value] of Object.entries(values))
+    header = header.replaceAll(`@SLIRP_${name}@`, value);
   header = header.replaceAll("@SLIRP_VERSION_STRING@", JSON.stringify(version.slice(1).join(".")));
   await writeFile(join(objects, "libslirp-version.h"), header);
 }
@@ -152,7 +169,10 @@ async function build() {
     ...theirs.map((file) => ({ file, path: join(upstream, file), isUpstream: true })),
     ...ours.map((file) => ({ file, path: join(here, file), isUpstream: false })),
     { file: "glib.c", path: join(here, "glib/glib.c"), isUpstream: false },
-  ].map((source) => ({ ...source, object: join(objects, `${source.isUpstream ? "libslirp-" : ""}${source.file}.o`) }));
+  ].map((source) => ({
+    ...source,
+    object: join(objects, `${source.isUpstream ? "libslirp-" : ""}${source.file}.o`),
+  }));
 
   await runAll(
     sources.map(({ file, path, object, isUpstream }) => async () => {

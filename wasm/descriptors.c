@@ -4,6 +4,7 @@
 #include "descriptors.h"
 #include "host.h"
 #include "shared.h"
+#include "stack.h"
 
 enum { FIRST_DESCRIPTOR = 3 }; /* 0 to 2 are the C library's */
 
@@ -33,6 +34,24 @@ struct descriptor *descriptor_get(int fd)
         return NULL;
     }
     return &table[fd];
+}
+
+struct descriptor *descriptor_require(int fd)
+{
+    struct descriptor *descriptor = descriptor_get(fd);
+    if (!descriptor) {
+        errno = EBADF;
+    }
+    return descriptor;
+}
+
+int descriptor_result(int answer)
+{
+    if (answer < 0) {
+        errno = -answer;
+        return -1;
+    }
+    return answer;
 }
 
 static void grow_table(void)
@@ -74,8 +93,6 @@ static struct socket *find_in_list(struct socket *head, int fd)
     }
     return NULL;
 }
-
-extern Slirp *the_slirp;
 
 struct socket *descriptor_socket(int fd)
 {

@@ -45,6 +45,12 @@ void descriptors_init(void);
 /* NULL when fd is not open. */
 struct descriptor *descriptor_get(int fd);
 
+/* The same, with errno EBADF. */
+struct descriptor *descriptor_require(int fd);
+
+/* The way of the C library: errno and -1 for what JavaScript answers as a negative errno. */
+int descriptor_result(int answer);
+
 /* A new descriptor, or -1 with errno EMFILE. */
 int descriptor_new(enum descriptor_kind kind, int family);
 

@@ -1,5 +1,6 @@
 /*
- * The socket and file calls of the C library, as far as libslirp makes them: ours instead of emscripten's emulation.
+ * The socket calls of the C library, as far as libslirp makes them: ours instead of emscripten's emulation. file-calls.c has the
+ * calls for files.
  *
  * Being defined here they take the place of the library's own, so that no line of libslirp has to change. Each is a thin
  * layer over host.h; what can be answered without JavaScript (options, flags, address families) is.
@@ -10,29 +11,10 @@
 #include <netdb.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include "descriptors.h"
 #include "host.h"
 
-/* The way of the C library: errno and -1 for what JavaScript answers as a negative errno. */
-static int result(int answer)
-{
-    if (answer < 0) {
-        errno = -answer;
-        return -1;
-    }
-    return answer;
-}
-
-static struct descriptor *get(int fd)
-{
-    struct descriptor *descriptor = descriptor_get(fd);
-    if (!descriptor) {
-        errno = EBADF;
-    }
-    return descriptor;
-}
 
 int socket(int domain, int type, int protocol)
 {
@@ -51,7 +33,7 @@ int socket(int domain, int type, int protocol)
         int answer = host_open_datagram(fd, DESCRIPTOR_ECHO, domain, NULL);
         if (answer < 0) {
             close(fd);
-            return result(answer);
+            return descriptor_result(answer);
         }
         descriptor_get(fd)->open = true;
     }
@@ -69,12 +51,12 @@ static int open_datagram(int fd, struct descriptor *descriptor)
     if (answer >= 0) {
         descriptor->open = true;
     }
-    return result(answer);
+    return descriptor_result(answer);
 }
 
 int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -99,7 +81,7 @@ int bind(int fd, const struct sockaddr *address, socklen_t length)
 int listen(int fd, int backlog)
 {
     (void)backlog; /* the host network has its own */
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -113,7 +95,7 @@ int listen(int fd, int backlog)
 
 int accept(int fd, struct sockaddr *restrict peer, socklen_t *restrict length)
 {
-    struct descriptor *listener = get(fd);
+    struct descriptor *listener = descriptor_require(fd);
     if (!listener) {
         return -1;
     }
@@ -126,7 +108,7 @@ int accept(int fd, struct sockaddr *restrict peer, socklen_t *restrict length)
     if (answer < 0) {
         descriptor_clear_ready(fd, SLIRP_POLL_IN | SLIRP_POLL_ERR);
         close(accepted);
-        return result(answer);
+        return descriptor_result(answer);
     }
     descriptor_get(accepted)->open = true;
     *length = sockaddr_size((struct sockaddr_storage *)peer);
@@ -136,7 +118,7 @@ int accept(int fd, struct sockaddr *restrict peer, socklen_t *restrict length)
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     (void)length;
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -146,25 +128,25 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     if (answer == -EINPROGRESS && address->sa_family == AF_UNIX) {
         return 0; /* open_unix takes a unix socket to be connected at once; what is sent meanwhile waits in the ring */
     }
-    return result(answer);
+    return descriptor_result(answer);
 }
 
 ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
     (void)flags; /* urgent data goes in line: neither Node nor a relay can send it otherwise */
-    if (!get(fd)) {
+    if (!descriptor_require(fd)) {
         return -1;
     }
     if (length == 0) {
         return 0;
     }
-    return result(host_send(fd, bytes, length, NULL, 0));
+    return descriptor_result(host_send(fd, bytes, length, NULL, 0));
 }
 
 ssize_t recv(int fd, void *target, size_t length, int flags)
 {
     (void)flags;
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -175,14 +157,14 @@ ssize_t recv(int fd, void *target, size_t length, int flags)
     if (answer == -EAGAIN) {
         descriptor_clear_ready(fd, SLIRP_POLL_IN);
     }
-    return result(answer);
+    return descriptor_result(answer);
 }
 
 ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *address, socklen_t size)
 {
     (void)flags;
     (void)size;
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor || open_datagram(fd, descriptor) < 0) {
         return -1;
     }
@@ -190,35 +172,35 @@ ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct
     if (answer == -EAGAIN) {
         return length; /* a full socket loses datagrams, as a full link does; it is no error to tell the guest of */
     }
-    return result(answer);
+    return descriptor_result(answer);
 }
 
 ssize_t recvfrom(int fd, void *restrict target, size_t length, int flags, struct sockaddr *restrict source,
                  socklen_t *restrict size)
 {
     (void)flags;
-    if (!get(fd)) {
+    if (!descriptor_require(fd)) {
         return -1;
     }
     int answer = host_receive_from(fd, target, length, source);
     if (answer >= 0) {
         *size = sockaddr_size((struct sockaddr_storage *)source);
     }
-    return result(answer);
+    return descriptor_result(answer);
 }
 
 int shutdown(int fd, int how)
 {
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
-    return how == SHUT_RD || !descriptor->open ? 0 : result(host_shutdown_write(fd));
+    return how == SHUT_RD || !descriptor->open ? 0 : descriptor_result(host_shutdown_write(fd));
 }
 
 int getsockname(int fd, struct sockaddr *restrict address, socklen_t *restrict length)
 {
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -232,13 +214,13 @@ int getsockname(int fd, struct sockaddr *restrict address, socklen_t *restrict l
         address->sa_family = descriptor->family;
     }
     *length = sockaddr_size((struct sockaddr_storage *)address);
-    return result(answer);
+    return descriptor_result(answer);
 }
 
 /* libslirp asks only whether there is a peer; after a failure there is none. */
 int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict length)
 {
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -253,7 +235,7 @@ int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict l
 
 int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict length)
 {
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -269,12 +251,12 @@ int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *res
 int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     (void)level, (void)name, (void)value, (void)length;
-    return get(fd) ? 0 : -1;
+    return descriptor_require(fd) ? 0 : -1;
 }
 
 int ioctl(int fd, int request, ...)
 {
-    struct descriptor *descriptor = get(fd);
+    struct descriptor *descriptor = descriptor_require(fd);
     if (!descriptor) {
         return -1;
     }
@@ -295,67 +277,7 @@ int ioctl(int fd, int request, ...)
 int fcntl(int fd, int command, ...)
 {
     (void)command; /* everything is non-blocking and nothing is inherited */
-    return get(fd) ? 0 : -1;
-}
-
-/* Answers the size of the file, as far as an int can say it (TFTP's tsize option is no wider). */
-static int open_file(const char *path, int *fd)
-{
-    *fd = descriptor_new(DESCRIPTOR_FILE, 0);
-    if (*fd < 0) {
-        return -1;
-    }
-    int answer = host_open_file(*fd, path, strlen(path));
-    if (answer < 0) {
-        close(*fd);
-        return result(answer);
-    }
-    descriptor_get(*fd)->open = true;
-    return answer;
-}
-
-int open(const char *path, int flags, ...)
-{
-    (void)flags; /* TFTP only reads */
-    int fd;
-    return open_file(path, &fd) < 0 ? -1 : fd;
-}
-
-/* TFTP wants st_size. */
-int stat(const char *restrict path, struct stat *restrict status)
-{
-    int fd;
-    int size = open_file(path, &fd);
-    if (size < 0) {
-        return -1;
-    }
-    close(fd);
-    memset(status, 0, sizeof(*status));
-    status->st_size = size;
-    return 0;
-}
-
-off_t lseek(int fd, off_t offset, int whence)
-{
-    struct descriptor *descriptor = get(fd);
-    if (!descriptor || whence != SEEK_SET) {
-        return -1;
-    }
-    descriptor->position = offset;
-    return offset;
-}
-
-ssize_t read(int fd, void *target, size_t length)
-{
-    struct descriptor *descriptor = get(fd);
-    if (!descriptor) {
-        return -1;
-    }
-    int answer = host_read_file(fd, target, length, (double)descriptor->position);
-    if (answer > 0) {
-        descriptor->position += answer;
-    }
-    return result(answer);
+    return descriptor_require(fd) ? 0 : -1;
 }
 
 /* libslirp wants numbers for its debug messages, never names. */

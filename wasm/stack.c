@@ -15,30 +15,16 @@
 #include "shared.h"
 #include "stack.h"
 #include "streams.h"
+#include "timers.h"
 
 Slirp *the_slirp;
 double now_ms;
-
-static SlirpConfig config;
-static struct sockaddr_in outbound;
-static struct sockaddr_in6 outbound6;
 
 enum { TICK_MS = 500 }; /* TCP's slow timer: PR_SLOWHZ is 2 */
 
 static double tick_due = -1; /* -1: no reason to tick */
 static double acknowledge_due = -1;
 static double expiry_due = -1;
-
-/* libslirp has one kind of timer (router advertisements), but the interface allows for several. */
-struct timer {
-    SlirpTimerId id;
-    void *opaque;
-    double due; /* -1: not set */
-    struct timer *next;
-};
-static struct timer *timers;
-
-int get_dns_addr(struct in_addr *address);
 
 static int64_t clock_get_ns(void *opaque)
 {
@@ -50,36 +36,6 @@ static void guest_error(const char *message, void *opaque)
 {
     (void)opaque;
     host_log(GLIB_SHIM_WARNING, message, strlen(message));
-}
-
-static void *timer_new_opaque(SlirpTimerId id, void *cb_opaque, void *opaque)
-{
-    (void)opaque;
-    struct timer *timer = g_new0(struct timer, 1);
-    timer->id = id;
-    timer->opaque = cb_opaque;
-    timer->due = -1;
-    timer->next = timers;
-    timers = timer;
-    return timer;
-}
-
-static void timer_free(void *timer, void *opaque)
-{
-    (void)opaque;
-    for (struct timer **link = &timers; *link; link = &(*link)->next) {
-        if (*link == timer) {
-            *link = (*link)->next;
-            g_free(timer);
-            return;
-        }
-    }
-}
-
-static void timer_mod(void *timer, int64_t due_ms, void *opaque)
-{
-    (void)opaque;
-    ((struct timer *)timer)->due = (double)due_ms;
 }
 
 /* Descriptors announce themselves (descriptors.h), and a turn looks at all that can go on: nothing to do for these. */
@@ -102,85 +58,19 @@ static const SlirpCb callbacks = {
     .send_packet = frames_send_packet,
     .guest_error = guest_error,
     .clock_get_ns = clock_get_ns,
-    .timer_free = timer_free,
-    .timer_mod = timer_mod,
+    .timer_free = timers_free,
+    .timer_mod = timers_modify,
     .register_poll_fd = ignore_descriptor,
     .unregister_poll_fd = ignore_descriptor,
     .notify = ignore_notify,
     .init_completed = ignore_init_completed,
-    .timer_new_opaque = timer_new_opaque,
+    .timer_new_opaque = timers_new,
 };
 
 /* Where JavaScript finds the block that both sides use between calls. */
 struct shared_block *stack_shared_block(void)
 {
     return &shared;
-}
-
-/* A configuration with every field zero, for JavaScript to fill in by the setters below before stack_create. */
-void stack_configure(int restricted, int disable_host_loopback, int disable_dns, int disable_dhcp, int enable_emu,
-                     unsigned mtu, unsigned mru, unsigned manufacturer_id)
-{
-    config.version = SLIRP_CONFIG_VERSION_MAX;
-    config.restricted = restricted;
-    config.disable_host_loopback = disable_host_loopback;
-    config.disable_dns = disable_dns;
-    config.disable_dhcp = disable_dhcp;
-    config.enable_emu = enable_emu;
-    config.if_mtu = mtu;
-    config.if_mru = mru;
-    config.mfr_id = manufacturer_id;
-}
-
-/* Addresses are 32-bit values in network order as they lie in memory. */
-void stack_configure_ipv4(uint32_t network, uint32_t mask, uint32_t gateway, uint32_t dhcp_start, uint32_t name_server)
-{
-    config.in_enabled = true;
-    config.vnetwork.s_addr = network;
-    config.vnetmask.s_addr = mask;
-    config.vhost.s_addr = gateway;
-    config.vdhcp_start.s_addr = dhcp_start;
-    config.vnameserver.s_addr = name_server;
-}
-
-/* addresses: prefix, gateway, name server, 16 bytes each. */
-void stack_configure_ipv6(const uint8_t *addresses, int prefix_length)
-{
-    config.in6_enabled = true;
-    memcpy(&config.vprefix_addr6, addresses, 16);
-    memcpy(&config.vhost6, addresses + 16, 16);
-    memcpy(&config.vnameserver6, addresses + 32, 16);
-    config.vprefix_len = prefix_length;
-}
-
-/* Each of them NULL or a text that must live until stack_destroy. search ends with NULL. */
-void stack_configure_names(const char *hostname, const char *domain_name, const char **search, const char *tftp_root,
-                           const char *tftp_server_name, const char *boot_file)
-{
-    config.vhostname = hostname;
-    config.vdomainname = domain_name;
-    config.vdnssearch = search;
-    config.tftp_path = tftp_root;
-    config.tftp_server_name = tftp_server_name;
-    config.bootfile = boot_file;
-}
-
-/* Addresses that connections leave from: NULL, or 4 and 16 bytes. mac: NULL or 6 bytes. */
-void stack_configure_outbound(const uint8_t *address, const uint8_t *address6, const uint8_t *mac)
-{
-    if (address) {
-        outbound.sin_family = AF_INET;
-        memcpy(&outbound.sin_addr, address, 4);
-        config.outbound_addr = &outbound;
-    }
-    if (address6) {
-        outbound6.sin6_family = AF_INET6;
-        memcpy(&outbound6.sin6_addr, address6, 16);
-        config.outbound_addr6 = &outbound6;
-    }
-    if (mac) {
-        memcpy(config.oob_eth_addr, mac, sizeof(config.oob_eth_addr));
-    }
 }
 
 /* Makes the stack; NULL where libslirp refuses the configuration. */
@@ -191,7 +81,7 @@ Slirp *stack_create(double now, uint32_t seed_low, uint32_t seed_high)
     glib_shim_seed(seed_low, seed_high);
     descriptors_init();
     frames_init();
-    the_slirp = slirp_new(&config, &callbacks, NULL);
+    the_slirp = slirp_new(stack_configuration(), &callbacks, NULL);
     return the_slirp;
 }
 
@@ -312,13 +202,7 @@ static void run_timers(void)
         uint32_t left = datagrams_expire();
         expiry_due = left == UINT32_MAX ? -1 : now_ms + MAX(left, TICK_MS);
     }
-    for (struct timer *timer = timers, *next; timer; timer = next) {
-        next = timer->next;
-        if (timer->due >= 0 && now_ms >= timer->due) {
-            timer->due = -1;
-            slirp_handle_timer(the_slirp, timer->id, timer->opaque);
-        }
-    }
+    timers_run();
 }
 
 static double earlier(double a, double b)
@@ -375,11 +259,7 @@ double stack_turn_by_walk(double now)
 
 double stack_advertisement_due(void)
 {
-    double due = -1;
-    for (struct timer *timer = timers; timer; timer = timer->next) {
-        due = earlier(due, timer->due);
-    }
-    return due;
+    return timers_due();
 }
 
 /* More to do though nothing happened: descriptors were put back for want of room, or for the sake of others. */

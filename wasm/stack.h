@@ -5,13 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct Slirp Slirp;
+#include "libslirp.h"
 
 /* NULL before stack_create and after stack_destroy. */
 extern Slirp *the_slirp;
 
 /* Time of the turn that runs, as JavaScript gave it: the clock does not move within a turn. */
 extern double now_ms;
+
+/* What the stack is made of (configure.c). */
+const SlirpConfig *stack_configuration(void);
 
 /* libslirp's own millisecond clock (slirp.c). */
 extern unsigned curtime;

@@ -13,7 +13,11 @@ export default {
     const names = readdirSync(join(root, "wasm")).filter((name) => name !== "out");
     return [...names.map((name) => join("wasm", name)), "vendor/libslirp/source.json"];
   },
-  outputs: () => ["wasm/out/slirp.wasm", "wasm/out/slirp-exports.d.ts", "wasm/out/libslirp.COPYRIGHT"],
+  outputs: () => [
+    "wasm/out/slirp.wasm",
+    "wasm/out/slirp-exports.d.ts",
+    "wasm/out/libslirp.COPYRIGHT",
+  ],
   async run(ctx) {
     await ctx.exec(process.execPath, ["wasm/build.mjs"]);
     const upstream = join(ctx.root, "vendor/libslirp/upstream");

@@ -2,7 +2,12 @@
 import type { IpAddress } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { ResolvedSlirpOptions } from "../slirp-options.js";
-import { nullPointer, type ModuleInstance, type Pointer, type SlirpPointer } from "./module-instance.js";
+import {
+  nullPointer,
+  type ModuleInstance,
+  type Pointer,
+  type SlirpPointer,
+} from "./module-instance.js";
 
 /** An IPv4 address as the module takes it: its bytes in memory order, read as a little-endian word. */
 export function ipv4Word(address: IpAddress): number {
@@ -35,7 +40,11 @@ function configureNetworks(instance: ModuleInstance, options: ResolvedSlirpOptio
     );
   }
   if (ipv6) {
-    const addresses = new Uint8Array([...ipv6.prefix.bytes, ...ipv6.gateway.bytes, ...ipv6.nameServer.bytes]);
+    const addresses = new Uint8Array([
+      ...ipv6.prefix.bytes,
+      ...ipv6.gateway.bytes,
+      ...ipv6.nameServer.bytes,
+    ]);
     instance.withBytes(addresses, (pointer) => {
       exports.stack_configure_ipv6(pointer, ipv6.prefixLength);
     });
@@ -47,9 +56,14 @@ function configureNetworks(instance: ModuleInstance, options: ResolvedSlirpOptio
  * @throws SlirpError `invalidConfiguration` where libslirp itself refuses; `resolveSlirpOptions` has refused it before, so
  * that this means options that did not come from there.
  */
-export function createStack(instance: ModuleInstance, options: ResolvedSlirpOptions, nowMs: number): SlirpPointer {
+export function createStack(
+  instance: ModuleInstance,
+  options: ResolvedSlirpOptions,
+  nowMs: number,
+): SlirpPointer {
   const { exports } = instance;
-  const allocate = (bytes: Uint8Array | undefined) => (bytes ? instance.allocateBytes(bytes) : nullPointer);
+  const allocate = (bytes: Uint8Array | undefined) =>
+    bytes ? instance.allocateBytes(bytes) : nullPointer;
   exports.stack_configure(
     Number(options.restricted),
     Number(options.disableHostLoopback),
@@ -77,7 +91,10 @@ export function createStack(instance: ModuleInstance, options: ResolvedSlirpOpti
   const [seedLow = 0, seedHigh = 0] = crypto.getRandomValues(new Uint32Array(2));
   const stack = exports.stack_create(nowMs, seedLow, seedHigh);
   if (stack === nullPointer) {
-    throw new SlirpError(ErrorCode.invalidConfiguration, "libslirp refuses these options; make them with resolveSlirpOptions");
+    throw new SlirpError(
+      ErrorCode.invalidConfiguration,
+      "libslirp refuses these options; make them with resolveSlirpOptions",
+    );
   }
   return stack;
 }

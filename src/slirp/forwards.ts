@@ -69,7 +69,10 @@ export class Forwards {
     const entry = this.host[index];
     if (!entry) {
       const there = this.host.map((other) => formatHostForward(other.forward)).join(", ") || "none";
-      throw new SlirpError(ErrorCode.noSuchForward, `there is no forward ${text}; there are: ${there}`);
+      throw new SlirpError(
+        ErrorCode.noSuchForward,
+        `there is no forward ${text}; there are: ${there}`,
+      );
     }
     this.host.splice(index, 1);
     const isUdp = Number(forward.protocol === "udp");
@@ -88,7 +91,9 @@ export class Forwards {
         throw new SlirpError(ErrorCode.unsupportedOption, text);
       }
       const command = stack.instance.allocateText(forward.target.commandLine);
-      result = stack.call(() => exports.api_add_guestfwd_command(command, word, forward.serverPort));
+      result = stack.call(() =>
+        exports.api_add_guestfwd_command(command, word, forward.serverPort),
+      );
       exports.free(command);
     } else {
       const name = `guestfwd-${String(this.guestCount++)}`;
@@ -121,7 +126,11 @@ export class Forwards {
       return { kind: "datagram", socket: datagram, local: localOf(socket, host), guestFamily };
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new SlirpError(ErrorCode.forwardFailed, `forward ${formatHostForward(forward)}: ${reason}`, { cause });
+      throw new SlirpError(
+        ErrorCode.forwardFailed,
+        `forward ${formatHostForward(forward)}: ${reason}`,
+        { cause },
+      );
     }
   }
 
@@ -150,6 +159,9 @@ export class Forwards {
   }
 }
 
-function localOf(socket: { readonly localEndpoint: HostEndpoint | undefined }, asked: HostEndpoint): HostEndpoint {
+function localOf(
+  socket: { readonly localEndpoint: HostEndpoint | undefined },
+  asked: HostEndpoint,
+): HostEndpoint {
   return socket.localEndpoint ?? asked;
 }

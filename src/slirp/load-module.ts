@@ -24,7 +24,8 @@ export async function loadModule(
   readUrl: (url: URL) => Promise<ArrayBuffer | Uint8Array> = fetchBytes,
 ): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source;
-  if (typeof source !== "string" && !(source instanceof URL)) return compile(source, "the bytes given");
+  if (typeof source !== "string" && !(source instanceof URL))
+    return compile(source, "the bytes given");
   const url = new URL(source, moduleUrl);
   let module = compiled.get(url.href);
   if (!module) {
@@ -35,11 +36,16 @@ export async function loadModule(
   return module;
 }
 
-async function compile(bytes: ArrayBuffer | Uint8Array, origin: string): Promise<WebAssembly.Module> {
+async function compile(
+  bytes: ArrayBuffer | Uint8Array,
+  origin: string,
+): Promise<WebAssembly.Module> {
   try {
-    return await WebAssembly.compile(bytes as Uint8Array<ArrayBuffer>);
+    return await WebAssembly.compile(bytes);
   } catch (cause) {
-    throw new SlirpError(ErrorCode.moduleUnusable, `${origin} is not a WebAssembly module`, { cause });
+    throw new SlirpError(ErrorCode.moduleUnusable, `${origin} is not a WebAssembly module`, {
+      cause,
+    });
   }
 }
 

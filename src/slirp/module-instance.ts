@@ -33,7 +33,9 @@ export const SharedField = {
 } as const;
 
 /** The functions that the module imports from us (wasm/host.h), by name. */
-export type HostCalls = Readonly<Record<`host_${string}`, (...parameters: number[]) => number | undefined>>;
+export type HostCalls = Readonly<
+  Record<`host_${string}`, (...parameters: number[]) => number | undefined>
+>;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -52,7 +54,7 @@ export class ModuleInstance implements Pick<EmscriptenModule, "HEAPU8" | "HEAPU3
     let exports: WebAssembly.Exports;
     try {
       exports = new WebAssembly.Instance(module, {
-        host: hostCalls(this) as WebAssembly.ModuleImports,
+        host: hostCalls(this),
         env: {
           emscripten_notify_memory_growth: () => {
             this.refreshViews();
@@ -71,7 +73,8 @@ export class ModuleInstance implements Pick<EmscriptenModule, "HEAPU8" | "HEAPU3
         },
       }).exports;
     } catch (cause) {
-      const message = "slirp.wasm does not belong to this version of slirp-wasm; take the one in the same package";
+      const message =
+        "slirp.wasm does not belong to this version of slirp-wasm; take the one in the same package";
       throw new SlirpError(ErrorCode.moduleUnusable, message, { cause });
     }
     this.exports = exports as unknown as SlirpExports;

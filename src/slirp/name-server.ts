@@ -19,7 +19,8 @@ export const resolverPlaceholder6: IpEndpoint = ipEndpoint(ipAddress("100::53"),
 export function isResolverPlaceholder(endpoint: HostEndpoint): boolean {
   return (
     endpoint.family !== "unix" &&
-    endpoint.address === (endpoint.family === 4 ? resolverPlaceholder4 : resolverPlaceholder6).address
+    endpoint.address ===
+      (endpoint.family === 4 ? resolverPlaceholder4 : resolverPlaceholder6).address
   );
 }
 

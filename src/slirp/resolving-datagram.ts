@@ -5,7 +5,12 @@
  * version; what comes from it is said to come from the placeholder.
  */
 import type { IpEndpoint, IpFamily } from "../address.js";
-import { Errno, type DatagramSource, type HostDatagram, type HostNetwork } from "../host-network.js";
+import {
+  Errno,
+  type DatagramSource,
+  type HostDatagram,
+  type HostNetwork,
+} from "../host-network.js";
 import {
   isResolverPlaceholder,
   resolverFor,

@@ -50,7 +50,13 @@ export class Slirp implements NetBackend {
   private readonly stack: Stack;
   private readonly forwardTable: Forwards;
   private readonly result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  private readonly counters = { framesFromGuest: 0, framesToGuest: 0, bytesFromGuest: 0, bytesToGuest: 0, dropped: 0 };
+  private readonly counters = {
+    framesFromGuest: 0,
+    framesToGuest: 0,
+    bytesFromGuest: 0,
+    bytesToGuest: 0,
+    dropped: 0,
+  };
   private headerLength: HeaderLength = 0;
   private receiving = false;
   private nicWaits = false;
@@ -102,7 +108,10 @@ export class Slirp implements NetBackend {
     this.checkOpen();
     const added = await this.forwardTable.add(this.readForward(forward));
     if (this.closing) {
-      throw new SlirpError(ErrorCode.closed, "the stack was closed while the forward was being bound");
+      throw new SlirpError(
+        ErrorCode.closed,
+        "the stack was closed while the forward was being bound",
+      );
     }
     return added;
   }
@@ -137,7 +146,9 @@ export class Slirp implements NetBackend {
     let length = 0;
     for (const piece of pieces) length += piece.length;
     if (!this.accepts(length)) return SendStatus.dropped;
-    const taken = this.stack.areas.putGathered(pieces, length) || (this.tryMakeRoom() && this.stack.areas.putGathered(pieces, length));
+    const taken =
+      this.stack.areas.putGathered(pieces, length) ||
+      (this.tryMakeRoom() && this.stack.areas.putGathered(pieces, length));
     return this.finishSend(taken, length);
   }
 
@@ -146,7 +157,11 @@ export class Slirp implements NetBackend {
     result.dropped = 0;
     result.consumed = 0;
     for (; result.consumed < batch.count; result.consumed++) {
-      const status = this.sendBytes(batch.bytes, batch.offsets[result.consumed] ?? 0, batch.lengths[result.consumed] ?? 0);
+      const status = this.sendBytes(
+        batch.bytes,
+        batch.offsets[result.consumed] ?? 0,
+        batch.lengths[result.consumed] ?? 0,
+      );
       if (status === SendStatus.mustWait) {
         result.status = status;
         return result;
@@ -180,7 +195,9 @@ export class Slirp implements NetBackend {
     const length = areas.peek();
     if (length === 0) return 0;
     if (length > target.length) {
-      throw new RangeError(`the next frame has ${String(length)} bytes, the target only ${String(target.length)}`);
+      throw new RangeError(
+        `the next frame has ${String(length)} bytes, the target only ${String(target.length)}`,
+      );
     }
     areas.take(target);
     this.counters.framesToGuest++;
@@ -227,7 +244,9 @@ export class Slirp implements NetBackend {
   connectionInfo(): string {
     this.checkOpen();
     const { instance, pointer } = this.stack;
-    return this.stack.call(() => instance.takeText(instance.exports.slirp_connection_info(pointer)));
+    return this.stack.call(() =>
+      instance.takeText(instance.exports.slirp_connection_info(pointer)),
+    );
   }
 
   /** libslirp's ARP and NDP tables as text. */
@@ -281,20 +300,27 @@ export class Slirp implements NetBackend {
   private checkPulling(): void {
     this.checkOpen();
     if (this.receiving) {
-      throw new SlirpError(ErrorCode.invalidConfiguration, "frames are pushed: call disableReceive before peek or receive");
+      throw new SlirpError(
+        ErrorCode.invalidConfiguration,
+        "frames are pushed: call disableReceive before peek or receive",
+      );
     }
   }
 
   private readForward(forward: HostForward | string): HostForward {
     if (typeof forward !== "string") return forward;
     if (this.parts.parseHostForward) return this.parts.parseHostForward(forward);
-    throw new SlirpError(ErrorCode.invalidConfiguration, `no parser was given for the rule "${forward}": give an object`);
+    throw new SlirpError(
+      ErrorCode.invalidConfiguration,
+      `no parser was given for the rule "${forward}": give an object`,
+    );
   }
 
   private accepts(length: number): boolean {
     this.checkOpen();
     const bytes = length - this.headerLength;
-    if (!this.stack.failed && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES) return true;
+    if (!this.stack.failed && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES)
+      return true;
     this.counters.dropped++;
     return false;
   }
@@ -302,7 +328,8 @@ export class Slirp implements NetBackend {
   private sendBytes(bytes: Uint8Array, offset: number, length: number): SendStatus {
     if (!this.accepts(length)) return SendStatus.dropped;
     const { areas } = this.stack;
-    const taken = areas.put(bytes, offset, length) || (this.tryMakeRoom() && areas.put(bytes, offset, length));
+    const taken =
+      areas.put(bytes, offset, length) || (this.tryMakeRoom() && areas.put(bytes, offset, length));
     return this.finishSend(taken, length);
   }
 
@@ -327,7 +354,8 @@ export class Slirp implements NetBackend {
   private pushFrames(batch: FrameBatch): void {
     const { callbacks, counters } = this;
     counters.framesToGuest += batch.count;
-    for (let i = 0; i < batch.count; i++) counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.headerLength;
+    for (let i = 0; i < batch.count; i++)
+      counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.headerLength;
     callbacks?.onFrames(batch);
   }
 

@@ -31,11 +31,23 @@ export function readSocketAddress(memory: Uint8Array, pointer: number): HostEndp
   throw new RangeError(`address family ${String(family)} is none that the stack uses`);
 }
 
+/** The same where it is known to be an IP address; NULL, or another family, is undefined. */
+export function readIpEndpoint(memory: Uint8Array, pointer: number): IpEndpoint | undefined {
+  if (pointer === 0) return undefined;
+  const endpoint = readSocketAddress(memory, pointer);
+  return endpoint.family === "unix" ? undefined : endpoint;
+}
+
 /** True where the IP address and port at `pointer` are this endpoint's: the way to know it again without making an object. */
-export function isSocketAddressOf(memory: Uint8Array, pointer: number, endpoint: IpEndpoint): boolean {
+export function isSocketAddressOf(
+  memory: Uint8Array,
+  pointer: number,
+  endpoint: IpEndpoint,
+): boolean {
   const wanted = endpoint.family === 4 ? AddressFamily.ipv4 : AddressFamily.ipv6;
   if (memory[pointer] !== wanted) return false;
-  if ((((memory[pointer + 2] ?? 0) << 8) | (memory[pointer + 3] ?? 0)) !== endpoint.port) return false;
+  if ((((memory[pointer + 2] ?? 0) << 8) | (memory[pointer + 3] ?? 0)) !== endpoint.port)
+    return false;
   const start = pointer + (endpoint.family === 4 ? 4 : 8);
   for (let i = 0; i < endpoint.bytes.length; i++) {
     if (memory[start + i] !== endpoint.bytes[i]) return false;
@@ -44,7 +56,11 @@ export function isSocketAddressOf(memory: Uint8Array, pointer: number, endpoint:
 }
 
 /** Writes an IP address and port. */
-export function writeSocketAddress(memory: Uint8Array, pointer: number, endpoint: IpEndpoint): void {
+export function writeSocketAddress(
+  memory: Uint8Array,
+  pointer: number,
+  endpoint: IpEndpoint,
+): void {
   memory.fill(0, pointer, pointer + 28);
   memory[pointer] = endpoint.family === 4 ? AddressFamily.ipv4 : AddressFamily.ipv6;
   memory[pointer + 2] = endpoint.port >> 8;

@@ -14,15 +14,30 @@ const READY_QUEUED = 0x80;
 
 /** A forward's socket, bound and waiting for libslirp to take it over. */
 export type BoundSocket =
-  | { readonly kind: "listener"; readonly socket: HostListener; readonly local: HostEndpoint; readonly guestFamily: 4 | 6 }
-  | { readonly kind: "datagram"; readonly socket: ResolvingDatagram; readonly local: HostEndpoint; readonly guestFamily: 4 | 6 };
+  | {
+      readonly kind: "listener";
+      readonly socket: HostListener;
+      readonly local: HostEndpoint;
+      readonly guestFamily: 4 | 6;
+    }
+  | {
+      readonly kind: "datagram";
+      readonly socket: ResolvingDatagram;
+      readonly local: HostEndpoint;
+      readonly guestFamily: 4 | 6;
+    };
 
 /** What a descriptor can stand for. */
 export type Socket =
   | { readonly kind: "stream"; readonly socket: HostStream }
   | { readonly kind: "file"; readonly socket: HostFile }
   | BoundSocket
-  | { readonly kind: "datagram"; readonly socket: ResolvingDatagram; readonly local?: undefined; readonly guestFamily?: undefined };
+  | {
+      readonly kind: "datagram";
+      readonly socket: ResolvingDatagram;
+      readonly local?: undefined;
+      readonly guestFamily?: undefined;
+    };
 
 /** A line of {@link SocketTable.list}. */
 export interface SocketDescription {

@@ -165,8 +165,9 @@ export class Stack {
     if (this.failure || this.destroyed || this.inModule) return NEVER;
     const { exports } = this.instance;
     try {
-      const turn = this.turnByWalk ? exports.stack_turn_by_walk : exports.stack_turn;
-      const dueMs = this.call(() => turn(nowMs));
+      const dueMs = this.call(() =>
+        this.turnByWalk ? exports.stack_turn_by_walk(nowMs) : exports.stack_turn(nowMs),
+      );
       this.deliver();
       this.observer.onRoom();
       if (this.wasDestroyed()) return NEVER;

@@ -108,7 +108,9 @@ export class TurnLoop {
     this.advertisementTimer?.cancel();
     this.advertisementDueMs = wanted;
     this.advertisementTimer =
-      wanted === Infinity ? undefined : this.network.setTimer(this.onAdvertisementTimer, this.delayTo(wanted), false);
+      wanted === Infinity
+        ? undefined
+        : this.network.setTimer(this.onAdvertisementTimer, this.delayTo(wanted), false);
   }
 
   private readonly onAdvertisementTimer = (): void => {

@@ -37,6 +37,7 @@ const wraps = [
   "fork_exec", // stack.c: JavaScript runs the command
   "get_dns_addr", // the resolver is looked up when it is asked
   "get_dns6_addr",
+  "icmp6_input", // link-local.c: the advertised gateway answers
 ];
 
 const compileFlags = [

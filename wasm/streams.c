@@ -11,10 +11,10 @@
  */
 #include "slirp.h"
 
+#include "connecting.h"
 #include "descriptors.h"
 #include "frames.h"
 #include "host.h"
-#include "ip_icmp.h"
 #include "stack.h"
 #include "streams.h"
 
@@ -177,72 +177,6 @@ static bool read_all(int fd, struct socket *so)
     return true;
 }
 
-/*
- * A connection that could not be made. Refused is RST, as libslirp does it; for a host or network that cannot be reached the
- * guest gets the ICMP error that a router would have sent (RFC 1122 4.2.3.9), for which libslirp has kept the guest's SYN.
- */
-static void report_unreachable(struct socket *so, int error)
-{
-    struct mbuf *m = so->so_m;
-    struct tcpiphdr *header = so->so_ti;
-    bool v6 = so->so_ffamily == AF_INET6;
-    uint8_t protocol_header[sizeof(struct ip6)] = { 0 };
-    size_t ip_size = v6 ? sizeof(struct ip6) : sizeof(struct ip);
-
-    so->so_m = NULL;
-    if (v6) {
-        struct ip6 *ip6 = (struct ip6 *)protocol_header;
-        ip6->ip_v = IP6VERSION;
-        ip6->ip_src = header->ti_src6;
-        ip6->ip_dst = header->ti_dst6;
-        ip6->ip_nh = IPPROTO_TCP;
-        ip6->ip_pl = sizeof(struct tcphdr); /* host order, as ip6_input leaves it */
-        ip6->ip_hl = IPDEFTTL;
-    } else {
-        struct ip *ip = (struct ip *)protocol_header;
-        ip->ip_v = IPVERSION;
-        ip->ip_hl = sizeof(struct ip) >> 2;
-        ip->ip_src = header->ti_src;
-        ip->ip_dst = header->ti_dst;
-        ip->ip_p = IPPROTO_TCP;
-        ip->ip_ttl = IPDEFTTL;
-        ip->ip_len = sizeof(struct ip) + sizeof(struct tcphdr);
-    }
-    struct tcphdr tcp = header->ti_t;
-    HTONL(tcp.th_seq);
-    HTONL(tcp.th_ack);
-    HTONS(tcp.th_win);
-    HTONS(tcp.th_urp);
-    char *start = (char *)header;
-    memcpy(start, protocol_header, ip_size);
-    memcpy(start + ip_size, &tcp, sizeof(tcp));
-    m->m_data = start;
-    m->m_len = ip_size + sizeof(tcp);
-    if (v6) {
-        icmp6_send_error(m, ICMP6_UNREACH, error == ENETUNREACH ? ICMP6_UNREACH_NO_ROUTE : ICMP6_UNREACH_ADDRESS);
-    } else {
-        icmp_send_error(m, ICMP_UNREACH, error == ENETUNREACH ? ICMP_UNREACH_NET : ICMP_UNREACH_HOST, 0, NULL);
-    }
-    m_free(m);
-    tcp_close(sototcpcb(so));
-}
-
-static void finish_connecting(int fd, struct socket *so)
-{
-    int error = descriptor_ready(fd) & SLIRP_POLL_ERR ? host_take_error(fd) : 0;
-
-    if (error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN) {
-        report_unreachable(so, error);
-        return;
-    }
-    so->so_state &= ~SS_ISFCONNECTING;
-    if (error) {
-        so->so_state &= SS_PERSISTENT_MASK;
-        so->so_state |= SS_NOFDREF;
-    }
-    tcp_input(NULL, sizeof(struct ip), so, so->so_ffamily);
-}
-
 void stream_drive(int fd, struct socket *so)
 {
     if (so->so_state & SS_FACCEPTCONN) {
@@ -256,7 +190,7 @@ void stream_drive(int fd, struct socket *so)
         if (!(descriptor_ready(fd) & (SLIRP_POLL_OUT | SLIRP_POLL_ERR | SLIRP_POLL_HUP))) {
             return;
         }
-        finish_connecting(fd, so);
+        connecting_finish(fd, so);
         so = descriptor_socket(fd);
     }
     if (!so || !so->so_tcpcb || (so->so_state & SS_NOFDREF)) {

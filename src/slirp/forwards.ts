@@ -83,6 +83,7 @@ export class Forwards {
   addGuest(forward: GuestForward): void {
     const { stack } = this;
     const { exports } = stack.instance;
+    this.checkGuestAddressFree(forward);
     const word = ipv4Word(forward.serverAddress);
     let result: number;
     if (forward.target.kind === "command") {
@@ -107,6 +108,17 @@ export class Forwards {
       throw new SlirpError(ErrorCode.forwardFailed, text);
     }
     this.guest.push(forward);
+  }
+
+  /** libslirp compares ports of different byte order here and finds no duplicate. */
+  private checkGuestAddressFree({ serverAddress, serverPort }: GuestForward): void {
+    const taken = this.guest.find(
+      (other) =>
+        other.serverPort === serverPort && other.serverAddress.address === serverAddress.address,
+    );
+    if (!taken) return;
+    const text = `guest forward: ${serverAddress.address} port ${String(serverPort)} has one already, ${formatGuestForward(taken)}`;
+    throw new SlirpError(ErrorCode.forwardFailed, text);
   }
 
   private async bind(forward: HostForward): Promise<BoundSocket> {

@@ -1,7 +1,7 @@
 /**
  * Which resolvers the guest's questions go to: those that the user names, else the system's, else what Node knows.
  */
-import { getServers } from "node:dns";
+import dns from "node:dns";
 import { ipEndpoint, parseIpAddress, type IpEndpoint } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { DNS_PORT, ResolvConf } from "./resolv-conf.js";
@@ -42,17 +42,17 @@ export function dnsServerSource(
     return () => servers;
   }
   const resolvConf = new ResolvConf(resolvConfPath, nowMs);
-  let ofNode: readonly IpEndpoint[] | undefined;
   return () => {
     const servers = resolvConf.servers();
-    if (servers.length > 0) return servers;
-    ofNode ??= serversOfNode();
-    return ofNode;
+    return servers.length > 0 ? servers : serversOfNode();
   };
 }
 
-/** Node's list, which it read when the process started: systems without a resolv.conf have theirs there. */
+/**
+ * Node's list, which it read when the process started: systems without a resolv.conf have theirs there. Asked of the module
+ * object, since `dns.setServers` exchanges the function.
+ */
 function serversOfNode(): readonly IpEndpoint[] {
-  const servers = getServers().map(parseDnsServer);
+  const servers = dns.getServers().map(parseDnsServer);
   return servers.length > 0 ? servers : LAST_RESORT;
 }

@@ -7,29 +7,29 @@
  */
 import { Errno, type ErrnoName } from "../host-network.js";
 
-const RELATED: Readonly<Record<string, ErrnoName>> = {
+const RELATED: ReadonlyMap<string, ErrnoName> = new Map<string, ErrnoName>([
   // Made by Node's streams and sockets, without a system call.
-  ERR_STREAM_WRITE_AFTER_END: "EPIPE",
-  ERR_STREAM_DESTROYED: "EPIPE",
-  ERR_STREAM_PREMATURE_CLOSE: "ECONNABORTED",
-  ERR_SOCKET_CLOSED: "ENOTCONN",
-  ERR_SOCKET_BAD_PORT: "EINVAL",
-  ERR_INVALID_ARG_TYPE: "EINVAL",
-  ERR_INVALID_ARG_VALUE: "EINVAL",
-  ERR_INVALID_IP_ADDRESS: "EINVAL",
-  ERR_MISSING_ARGS: "EINVAL",
-  ECANCELED: "ECONNABORTED",
+  ["ERR_STREAM_WRITE_AFTER_END", "EPIPE"],
+  ["ERR_STREAM_DESTROYED", "EPIPE"],
+  ["ERR_STREAM_PREMATURE_CLOSE", "ECONNABORTED"],
+  ["ERR_SOCKET_CLOSED", "ENOTCONN"],
+  ["ERR_SOCKET_BAD_PORT", "EINVAL"],
+  ["ERR_INVALID_ARG_TYPE", "EINVAL"],
+  ["ERR_INVALID_ARG_VALUE", "EINVAL"],
+  ["ERR_INVALID_IP_ADDRESS", "EINVAL"],
+  ["ERR_MISSING_ARGS", "EINVAL"],
+  ["ECANCELED", "ECONNABORTED"],
   // Of the system.
-  EHOSTDOWN: "EHOSTUNREACH",
-  ENONET: "ENETUNREACH",
-  ENETRESET: "ECONNRESET",
-  ENOTDIR: "ENOENT",
-  ENAMETOOLONG: "EINVAL",
-  EPROTOTYPE: "EPIPE", // macOS: written to while the other end is being torn down
-  ESHUTDOWN: "EPIPE",
-  EPROTONOSUPPORT: "EAFNOSUPPORT",
-  EOPNOTSUPP: "ENOTSUP",
-};
+  ["EHOSTDOWN", "EHOSTUNREACH"],
+  ["ENONET", "ENETUNREACH"],
+  ["ENETRESET", "ECONNRESET"],
+  ["ENOTDIR", "ENOENT"],
+  ["ENAMETOOLONG", "EINVAL"],
+  ["EPROTOTYPE", "EPIPE"], // macOS: written to while the other end is being torn down
+  ["ESHUTDOWN", "EPIPE"],
+  ["EPROTONOSUPPORT", "EAFNOSUPPORT"],
+  ["EOPNOTSUPP", "ENOTSUP"],
+]);
 
 /** `error.code` where it is a string, or undefined. */
 export function codeOf(error: unknown): string | undefined {
@@ -42,5 +42,5 @@ export function errnoOf(error: unknown): number {
   const code = codeOf(error);
   if (code === undefined) return Errno.EIO;
   if (Object.hasOwn(Errno, code)) return Errno[code as ErrnoName];
-  return Errno[RELATED[code] ?? "EIO"];
+  return Errno[RELATED.get(code) ?? "EIO"];
 }

@@ -1,6 +1,8 @@
 /**
  * Endpoints between our form and Node's: Node takes and gives addresses as text, a zone behind "%".
  */
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { formatEndpoint, ipEndpoint, type HostEndpoint, type IpEndpoint } from "../address.js";
 import { codeOf } from "./errno-of.js";
 
@@ -35,25 +37,42 @@ export function systemError(code: string, message: string, cause?: unknown): Err
   return Object.assign(new Error(message, cause === undefined ? {} : { cause }), { code });
 }
 
-/** The rejection for an address that could not be bound: what was wanted, what the system said, what would help. */
+/**
+ * The rejection for an address that could not be bound: what was wanted, what the system said, what would help. `protocol`:
+ * "tcp" or "udp", where `wanted` is an IP endpoint.
+ */
 export function bindError(wanted: HostEndpoint, protocol: string, error: unknown): Error {
+  const code = bindCode(wanted, error);
+  const what = wanted.family === "unix" ? "" : `${protocol} `;
+  const message = `cannot bind ${what}${formatEndpoint(wanted)}: ${explainBind(wanted, code)}`;
+  return systemError(code, `${message} (${code})`, error);
+}
+
+/** libuv says EACCES where the folder of a unix socket does not exist, as Windows does; the system said ENOENT. */
+function bindCode(wanted: HostEndpoint, error: unknown): string {
   const code = codeOf(error) ?? "EIO";
-  const what = `cannot bind ${protocol} ${formatEndpoint(wanted)}: `;
-  return systemError(code, what + explainBind(wanted, code), error);
+  const noFolder = wanted.family === "unix" && !existsSync(dirname(wanted.path));
+  return code === "EACCES" && noFolder ? "ENOENT" : code;
 }
 
 function explainBind(wanted: HostEndpoint, code: string): string {
-  if (code === "EADDRINUSE") {
-    return wanted.family === "unix"
-      ? "the path is in use (EADDRINUSE): choose another"
-      : "the address is in use (EADDRINUSE): end what listens there, or choose another port";
+  const isPath = wanted.family === "unix";
+  switch (code) {
+    case "EADDRINUSE":
+      return isPath
+        ? "something listens there; choose another path"
+        : "something else has the address; end it, or choose another port";
+    case "EADDRNOTAVAIL":
+      return "no interface of this machine has the address";
+    case "EACCES":
+      return isPath
+        ? "the folder may not be written to"
+        : "not allowed; ports below 1024 may need privileges";
+    case "ENOENT":
+      return "the folder does not exist";
+    case "EMFILE":
+      return "this process has no file descriptor left";
+    default:
+      return "the system refused";
   }
-  if (code === "EADDRNOTAVAIL") return "no interface has this address (EADDRNOTAVAIL)";
-  if (code === "EACCES" && wanted.family !== "unix") {
-    return "not allowed (EACCES): ports below 1024 may need privileges";
-  }
-  if (code === "EACCES") return "the folder may not be written to (EACCES)";
-  if (code === "ENOENT") return "the folder does not exist (ENOENT)";
-  if (code === "EMFILE") return "this process has no file descriptor left (EMFILE)";
-  return code;
 }

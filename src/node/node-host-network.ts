@@ -11,6 +11,7 @@ import type { HostEndpoint, IpEndpoint, IpFamily } from "../address.js";
 import {
   Errno,
   type HostDatagram,
+  type HostFile,
   type HostListener,
   type HostNetwork,
   type HostStream,
@@ -20,8 +21,10 @@ import {
 import { connectNodeStream } from "./connect-node-stream.js";
 import { dnsServerSource } from "./dns-servers.js";
 import { errnoOf } from "./errno-of.js";
+import { openNodeCommand } from "./node-command.js";
 import { NodeDatagram } from "./node-datagram.js";
 import { bindError, hostText, systemError } from "./node-endpoints.js";
+import { openNodeFile } from "./node-file.js";
 import { NodeListener } from "./node-listener.js";
 import { NodeLoop } from "./node-loop.js";
 
@@ -110,6 +113,14 @@ export class NodeHostNetwork implements HostNetwork {
     return -Errno.ENOTSUP;
   }
 
+  openFile(path: string): HostFile | number {
+    return this.#loop.closed ? -Errno.ENETDOWN : openNodeFile(path);
+  }
+
+  openCommand(commandLine: string): HostStream | number {
+    return this.#loop.closed ? -Errno.ENETDOWN : openNodeCommand(this.#loop, commandLine);
+  }
+
   nowMs(): number {
     return performance.now();
   }
@@ -122,8 +133,8 @@ export class NodeHostNetwork implements HostNetwork {
     this.#loop.scheduleTurn(callback);
   }
 
-  setTimer(callback: () => void, delayMs: number): HostTimer {
-    return this.#loop.setTimer(callback, delayMs);
+  setTimer(callback: () => void, delayMs: number, keepAlive = true): HostTimer {
+    return this.#loop.setTimer(callback, delayMs, keepAlive);
   }
 
   ref(): void {

@@ -44,7 +44,7 @@ export class NodeListener extends ReadinessSource implements HostListener, Resou
       await listener.#listen(options?.ipv6Only ?? false);
     } catch (error) {
       if (local.family === "unix") await explainUnixInUse(local, error);
-      throw bindError(local, local.family === "unix" ? "unix" : "tcp", error);
+      throw bindError(local, "tcp", error);
     }
     return listener;
   }

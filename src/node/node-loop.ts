@@ -80,8 +80,10 @@ export class NodeLoop {
     this.#turns.add(immediate);
   }
 
-  setTimer(callback: () => void, delayMs: number): HostTimer {
-    const timer = new LoopTimer(callback, delayMs, this.#held, () => this.#timers.delete(timer));
+  /** `keepAlive` false: the timer never holds the process. */
+  setTimer(callback: () => void, delayMs: number, keepAlive: boolean): HostTimer {
+    const done = () => this.#timers.delete(timer);
+    const timer = new LoopTimer(callback, delayMs, { keepAlive, hold: this.#held }, done);
     if (this.closed) timer.cancel();
     else this.#timers.add(timer);
     return timer;
@@ -131,17 +133,24 @@ class LoopTimer implements HostTimer {
   readonly #callback: () => void;
   readonly #dueMs: number;
   readonly #done: () => void;
+  readonly #keepAlive: boolean;
   #timeout: NodeJS.Timeout;
 
-  constructor(callback: () => void, delayMs: number, hold: boolean, done: () => void) {
+  constructor(
+    callback: () => void,
+    delayMs: number,
+    { keepAlive, hold }: { keepAlive: boolean; hold: boolean },
+    done: () => void,
+  ) {
     this.#callback = callback;
     this.#dueMs = performance.now() + delayMs;
+    this.#keepAlive = keepAlive;
     this.#done = done;
-    this.#timeout = this.#arm(delayMs, hold);
+    this.#timeout = this.#arm(delayMs, keepAlive && hold);
   }
 
   setRef(hold: boolean): void {
-    if (hold) this.#timeout.ref();
+    if (hold && this.#keepAlive) this.#timeout.ref();
     else this.#timeout.unref();
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Errno, Readiness } from "../../src/host-network.js";
 import { needs } from "./fixture.js";
 import { howItEnds, readBytes, readToEnd } from "./peer-kit.js";
-import { sendUntilFull, sleep, nextTurn } from "./stack-side.js";
+import { nextTick, nextTurn, sendUntilFull, sleep } from "./stack-side.js";
 import type { SuiteContext } from "./suite-context.js";
 import { sha256, testBytes } from "./test-data.js";
 
@@ -123,17 +123,19 @@ function describeReset(suite: SuiteContext): void {
       expect(await howItEnds(peer)).toBe("ECONNRESET");
     });
 
-    it("by us may follow FIN at once", async (context) => {
-      needs(context, suite.fixture, "reset", "halfClose");
-      const { user, peer } = await suite.connectedStream();
-      const closed = new Promise((resolve) => peer.once("close", resolve));
-      user.shutdownWrite();
-      await nextTurn();
-      user.reset();
-      peer.resume();
-      peer.on("end", () => peer.end());
-      await closed;
-    });
+    it.each(["the call", "the tick", "the turn"])(
+      "by us may follow FIN after %s",
+      async (after) => {
+        const { user, peer } = await suite.connectedStream();
+        const closed = new Promise((resolve) => peer.once("close", resolve));
+        peer.on("end", () => peer.end()).resume();
+        user.shutdownWrite();
+        if (after === "the tick") await nextTick();
+        if (after === "the turn") await nextTurn();
+        user.reset();
+        await closed;
+      },
+    );
   });
 }
 

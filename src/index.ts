@@ -46,19 +46,13 @@ export async function createSlirp(options: CreateSlirpOptions): Promise<Slirp> {
   signal?.throwIfAborted();
   const resolved = resolveSlirpOptions(options.slirp);
   const module = await loadModule(options.wasm);
-  const slirp = await Slirp.create({
+  return Slirp.create({
     module,
     network: options.hostNetwork,
     options: resolved,
     ownsNetwork: options.ownsNetwork ?? false,
     parseHostForward,
+    ...(signal && { signal }),
     ...(onLog && { onLog }),
   });
-  const close = () => void slirp.close();
-  if (signal?.aborted) {
-    await slirp.close();
-    signal.throwIfAborted();
-  }
-  signal?.addEventListener("abort", close, { once: true });
-  return slirp;
 }

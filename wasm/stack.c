@@ -88,6 +88,8 @@ Slirp *stack_create(double now, uint32_t seed_low, uint32_t seed_high)
 void stack_destroy(void)
 {
     if (the_slirp) {
+        streams_flush();
+        streams_abandon();
         slirp_cleanup(the_slirp);
         the_slirp = NULL;
     }

@@ -250,6 +250,22 @@ struct tcpcb *__wrap_tcp_close(struct tcpcb *tp)
     return __real_tcp_close(tp);
 }
 
+/*
+ * The stack ends. Who has had the guest's FIN is told nothing else, and what the guest had sent him still goes out; the others see
+ * their stream cut off.
+ */
+void streams_abandon(void)
+{
+    for (struct socket *so = the_slirp->tcb.so_next; so != &the_slirp->tcb; so = so->so_next) {
+        struct descriptor *descriptor = descriptor_get(so->s);
+        int state = so->so_tcpcb ? so->so_tcpcb->t_state : TCPS_CLOSED;
+        if (descriptor && (state == TCPS_SYN_RECEIVED || state == TCPS_ESTABLISHED || state == TCPS_FIN_WAIT_1 ||
+                           state == TCPS_FIN_WAIT_2)) {
+            descriptor->abort = true;
+        }
+    }
+}
+
 /* A connection given up (retransmission, keep-alive): the host is told so. */
 struct tcpcb *__wrap_tcp_drop(struct tcpcb *tp, int error)
 {

@@ -20,6 +20,9 @@ bool streams_owe_acknowledgement(void);
 /* A pass over all streams, twice a second while there is a reason: trims buffers; true while a TCP timer runs. */
 bool streams_tick(void);
 
+/* Prepares for the end of the stack: streams that are not over will be reset. */
+void streams_abandon(void);
+
 /* RFC 1122 4.2.3.2 allows 500 ms; libslirp has always had 2, and a guest in slow start feels every one. */
 enum { ACK_DELAY_MS = 2 };
 

@@ -34,6 +34,8 @@ export interface SlirpParts {
   readonly ownsNetwork?: boolean;
   /** Reads a rule that was given as text. Without it, only objects are taken. */
   readonly parseHostForward?: (rule: string) => HostForward;
+  /** Closes the stack when it is aborted. */
+  readonly signal?: AbortSignal;
   /** Told what libslirp has to say: about a guest's misbehaviour, mostly. Default: nobody. */
   readonly onLog?: (level: LogLevel, text: string) => void;
 }
@@ -78,6 +80,7 @@ export class Slirp implements NetBackend {
       onLog: (level, text) => parts.onLog?.(level, text),
     });
     this.forwardTable = new Forwards(this.stack);
+    parts.signal?.addEventListener("abort", this.onAbort, { once: true });
   }
 
   /**
@@ -93,6 +96,7 @@ export class Slirp implements NetBackend {
     try {
       for (const forward of parts.options.guestForwards) slirp.forwardTable.addGuest(forward);
       for (const forward of parts.options.hostForwards) await slirp.addForward(forward);
+      parts.signal?.throwIfAborted();
       return slirp;
     } catch (error) {
       await slirp.close();
@@ -285,8 +289,13 @@ export class Slirp implements NetBackend {
     return this.close();
   }
 
+  private readonly onAbort = (): void => {
+    void this.close();
+  };
+
   private async closeOnce(): Promise<void> {
     this.callbacks = undefined;
+    this.parts.signal?.removeEventListener("abort", this.onAbort);
     // A NIC may close the backend from within onFrames, which the module itself may have called.
     while (this.stack.isBusy) await Promise.resolve();
     this.stack.destroy();

@@ -154,10 +154,17 @@ export class Stack {
     if (!this.pushing || this.holding) return;
     const batch = this.areas.takeOutput();
     if (!batch) return;
-    try {
+    this.tell("onFrames", () => {
       this.observer.onFrames(batch);
+    });
+  }
+
+  /** What a NIC's callback throws must neither pass through C nor stop the turns. */
+  private tell(what: string, callback: () => void): void {
+    try {
+      callback();
     } catch (error) {
-      this.observer.onLog("critical", `a NIC's onFrames threw: ${String(error)}`);
+      this.observer.onLog("critical", `the NIC's ${what} threw: ${String(error)}`);
     }
   }
 
@@ -169,7 +176,9 @@ export class Stack {
         this.turnByWalk ? exports.stack_turn_by_walk(nowMs) : exports.stack_turn(nowMs),
       );
       this.deliver();
-      this.observer.onRoom();
+      this.tell("onWritable", () => {
+        this.observer.onRoom();
+      });
       if (this.wasDestroyed()) return NEVER;
       return {
         dueMs,

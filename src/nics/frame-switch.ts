@@ -21,6 +21,8 @@ export interface FrameSwitchOptions {
   readonly maxAddresses?: number;
   /** What waits for one guest. */
   readonly portLimits?: FrameQueueLimits;
+  /** The uplink has ended by itself. Every guest's NIC is told as well. */
+  readonly onUplinkError?: (error: Error) => void;
 }
 
 /** See the top of the file. */
@@ -47,6 +49,7 @@ export class FrameSwitch {
       },
       onError: (error) => {
         for (const port of this.#ports) port.notifyError(error);
+        options.onUplinkError?.(error);
       },
     };
     uplink.enableReceive();

@@ -52,6 +52,8 @@ export interface QemuDatagramNic {
   readonly local: DatagramAddress;
   /** The guest's end; undefined as long as it is not known. */
   readonly remote: DatagramAddress | undefined;
+  /** Fulfilled when it is closed: with the error where the backend ended by itself. Never rejected. */
+  readonly ended: Promise<Error | undefined>;
   /** Counters since it was opened. */
   statistics(): QemuDatagramStatistics;
   /** Lets go of the backend and closes the socket. Safe to call twice. */
@@ -106,6 +108,7 @@ const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 
 class DatagramNic implements QemuDatagramNic {
   readonly local: DatagramAddress;
+  readonly ended: Promise<Error | undefined>;
   readonly #socket: Socket;
   readonly #options: QemuDatagramOptions;
   readonly #log: LogSink;
@@ -115,10 +118,16 @@ class DatagramNic implements QemuDatagramNic {
   };
   #remote: DatagramAddress | undefined;
   #counters = { droppedFromGuest: 0, droppedToGuest: 0, ignored: 0 };
+  #error: Error | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(socket: Socket, options: QemuDatagramOptions) {
     this.#socket = socket;
+    this.ended = new Promise((resolve) => {
+      socket.once("close", () => {
+        resolve(this.#error);
+      });
+    });
     this.#options = options;
     this.#log = options.log ?? SILENT_LOG;
     this.#maxUnsentBytes = options.maxUnsentBytes ?? 1024 * 1024;
@@ -180,6 +189,7 @@ class DatagramNic implements QemuDatagramNic {
         this.#toGuest(batch);
       },
       onError: (err) => {
+        this.#error = err;
         this.#log.warn({ err }, "the guest's backend has ended");
         void this.close();
       },

@@ -1,0 +1,148 @@
+/**
+ * `slirp-wasm run`: the Linux guest under v86 on a stack of its own, in the terminal.
+ */
+import { ErrorCode, SlirpError } from "../errors.js";
+import { attachV86 } from "../nics/v86.js";
+import { createSlirp } from "../node.js";
+import { formatHostForward } from "../slirp-options.js";
+import type { Slirp } from "../slirp/slirp.js";
+import { Ending } from "./ending.js";
+import { EndedEarly, ExitStatus } from "./exit-status.js";
+import type { GuestNetwork } from "./guest-network.js";
+import type { V86Nic } from "./guest-image.js";
+import { createLog, type CliLog, type LogOptions } from "./logging.js";
+import { readNetworkFlags, readSeconds, type NetworkFlags } from "./options.js";
+import { HOW_TO_LEAVE, isInteractive, terminalSize, typeInput, typeKeys } from "./terminal.js";
+import { V86Guest } from "./v86-guest.js";
+
+/** The command's own options, as written. */
+export interface RunFlags {
+  readonly nic: string;
+  readonly timeout?: string;
+  /** False with `--no-state`. */
+  readonly state: boolean;
+}
+
+/** A router advertisement is there by then, if there is one. */
+const IPV6_TIMEOUT_MS = 10_000;
+
+/** Runs the command; answers the exit status. */
+export async function runGuest(
+  words: readonly string[],
+  flags: RunFlags & NetworkFlags & LogOptions,
+): Promise<number> {
+  const nic = readNic(flags.nic);
+  const timeoutMs =
+    flags.timeout === undefined ? undefined : readSeconds("--timeout", flags.timeout);
+  const options = readNetworkFlags(flags);
+  const log = await createLog(flags);
+  // v86 says some things on the console, which is the guest's.
+  Object.assign(console, {
+    log: (...what: unknown[]) => {
+      log.debug({ v86: what.map(String) }, "v86 says something");
+    },
+  });
+  using ending = new Ending({ timeoutMs });
+  await using slirp = await createSlirp({
+    slirp: options,
+    onLog: (level, text) => {
+      log.debug({ level }, `libslirp: ${text}`);
+    },
+  });
+  await using guest = await V86Guest.start({
+    nic,
+    useState: flags.state,
+    signal: ending.signal,
+    onProgress: (text) => {
+      log.info({}, text);
+    },
+  });
+  using attachment = attachV86(guest.emulator, slirp, { nic });
+  log.info({}, await joinNetwork(guest, slirp, ending.signal));
+  const status = await serve(guest, words, ending, log);
+  log.debug({ ...slirp.statistics(), ...attachment.statistics() }, "the guest has ended");
+  return status;
+}
+
+function readNic(text: string): V86Nic {
+  if (text === "virtio" || text === "ne2k") return text;
+  throw new SlirpError(
+    ErrorCode.invalidConfiguration,
+    `--nic ${JSON.stringify(text)}: there is no such card; write "virtio" or "ne2k"`,
+  );
+}
+
+/** Brings the guest's NIC up; answers what there is to say about it, in one line. */
+async function joinNetwork(guest: V86Guest, slirp: Slirp, signal: AbortSignal): Promise<string> {
+  const { ipv4, disableDhcp } = slirp.options;
+  const hasLease = ipv4 !== undefined && !disableDhcp;
+  const network = await guest.configureNetwork({
+    ipv4: hasLease,
+    ipv6TimeoutMs: hasLease ? 0 : IPV6_TIMEOUT_MS,
+    signal,
+  });
+  const forwards = slirp.forwards().map(formatHostForward);
+  return [describeNetwork(network), ...forwards.map((rule) => `forward ${rule}`)].join("; ");
+}
+
+function describeNetwork(network: GuestNetwork): string {
+  const { address, prefixLength = 0, gateway, nameservers, ipv6Addresses } = network;
+  const parts: string[] = [];
+  if (address !== undefined) parts.push(`address ${address}/${String(prefixLength)}`);
+  for (const ipv6 of ipv6Addresses) {
+    parts.push(`address ${ipv6.address}/${String(ipv6.prefixLength)}`);
+  }
+  if (gateway !== undefined) parts.push(`gateway ${gateway}`);
+  if (nameservers.length > 0) parts.push(`name server ${nameservers.join(" ")}`);
+  return `the guest has ${parts.length > 0 ? parts.join(", ") : "no address"}`;
+}
+
+/** The shell or the command, until it, the guest or the person at the terminal ends it. */
+async function serve(
+  guest: V86Guest,
+  words: readonly string[],
+  ending: Ending,
+  log: CliLog,
+): Promise<number> {
+  const command = words.length > 0 ? commandLine(words) : undefined;
+  const common = {
+    signal: ending.signal,
+    onOutput: (bytes: Uint8Array) => {
+      process.stdout.write(bytes);
+    },
+  };
+  try {
+    if (isInteractive()) {
+      if (command === undefined) log.info({}, HOW_TO_LEAVE);
+      const keys = typeKeys(guest, () => {
+        ending.end(new EndedEarly("left by Ctrl-] x", ExitStatus.success));
+      });
+      try {
+        return await guest.shell({ ...common, command, ...terminalSize() });
+      } finally {
+        keys[Symbol.dispose]();
+      }
+    }
+    const over = new AbortController();
+    const typing = typeInput(guest, AbortSignal.any([ending.signal, over.signal]));
+    try {
+      return await guest.run(command ?? "sh", common);
+    } finally {
+      over.abort();
+      await typing.catch((err: unknown) => {
+        log.debug({ err }, "standard input was not typed to its end");
+      });
+    }
+  } catch (error) {
+    // A guest that powers itself off has ended in good order.
+    if (error instanceof SlirpError && error.code === ErrorCode.closed) return ExitStatus.success;
+    throw error;
+  }
+}
+
+/** One word is a line for the guest's shell; several are quoted, so that each arrives as it is. */
+export function commandLine(words: readonly string[]): string {
+  const [first = ""] = words;
+  if (words.length === 1) return first;
+  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+}

@@ -14,6 +14,7 @@ const RELATED: ReadonlyMap<string, ErrnoName> = new Map<string, ErrnoName>([
   ["ERR_STREAM_PREMATURE_CLOSE", "ECONNABORTED"],
   ["ERR_SOCKET_CLOSED", "ENOTCONN"],
   ["ERR_SOCKET_BAD_PORT", "EINVAL"],
+  ["ERR_OUT_OF_RANGE", "EINVAL"],
   ["ERR_INVALID_ARG_TYPE", "EINVAL"],
   ["ERR_INVALID_ARG_VALUE", "EINVAL"],
   ["ERR_INVALID_IP_ADDRESS", "EINVAL"],
@@ -37,10 +38,14 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-/** The {@link Errno} (positive) that says what `error` says; `EIO` for what has no number. */
+/**
+ * The {@link Errno} (positive) that says what `error` says; `EIO` for what has no number. It is an error for good: EAGAIN
+ * (a unix listener's queue or the table of processes is full), which would make the stack wait, becomes ENOBUFS.
+ */
 export function errnoOf(error: unknown): number {
   const code = codeOf(error);
   if (code === undefined) return Errno.EIO;
+  if (code === "EAGAIN") return Errno.ENOBUFS;
   if (Object.hasOwn(Errno, code)) return Errno[code as ErrnoName];
   return Errno[RELATED.get(code) ?? "EIO"];
 }

@@ -1,9 +1,13 @@
 /**
  * Commands behind guest forwards: a process whose standard input and output are the stream.
  *
- * The command line goes to `/bin/sh -c`, so that quotes and pipes work as people expect; its standard error is the process's own. End
- * of input is the stream's FIN; the end of its output is FIN the other way. `reset`, and `close` with nothing left to
- * write, end the process by SIGTERM when it has not ended by itself.
+ * The command line goes to `/bin/sh -c`, so that quotes and pipes work as people expect; its standard error is the process's
+ * own. End of input is the stream's FIN; the end of its output is FIN the other way. A command that has stopped reading
+ * (`head -1`) fails further sending, while the rest of its output can still be read.
+ *
+ * After `close` the command gets what was taken, then end of input, and a broken pipe where it writes: most end by that.
+ * One that has not is sent SIGTERM {@link GRACE_MS} after its last input, or after the linger time if it does not take
+ * that. `reset` sends SIGTERM at once.
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Socket } from "node:net";
@@ -13,34 +17,57 @@ import { ByteQueue } from "./byte-queue.js";
 import { errnoOf } from "./errno-of.js";
 import type { NodeLoop, Resource } from "./node-loop.js";
 import { ReadinessSource } from "./readiness-source.js";
+import { SendQueue, type SendQueueOwner } from "./send-queue.js";
 
-/** Output above which the process is not read, and input above which nothing is taken: together half of the contract's bound. */
-const LIMIT_BYTES = 128 * 1024;
+/** Output above which the process is not read; up to as much again may arrive nevertheless. */
+const PAUSE_BYTES = 128 * 1024;
 
-/** Starts a command. A negative errno where no process can be had. */
-export function openNodeCommand(loop: NodeLoop, commandLine: string): HostStream | number {
+/** How long a command may go on after the end of its input when nobody listens any more, milliseconds. */
+const GRACE_MS = 2000;
+
+type Child = ChildProcessByStdio<Writable, Readable, null>;
+
+/** Starts a command; `lingerMs` as for streams. A negative errno where no process can be had. */
+export function openNodeCommand(
+  loop: NodeLoop,
+  lingerMs: number,
+  commandLine: string,
+): HostStream | number {
   try {
     const child = spawn("/bin/sh", ["-c", commandLine], { stdio: ["pipe", "pipe", "inherit"] });
-    return new NodeCommand(loop, child);
+    if (hasPipes(child)) return new NodeCommand(loop, lingerMs, child);
+    // No descriptor left: Node makes a child without pipes, and tells the reason by an event.
+    child.on("error", () => undefined);
+    return -Errno.EMFILE;
   } catch (error) {
     return -errnoOf(error);
   }
 }
 
-class NodeCommand extends ReadinessSource implements HostStream, Resource {
+function hasPipes(child: { readonly stdin?: unknown; readonly stdout?: unknown }): boolean {
+  return Boolean(child.stdin) && Boolean(child.stdout);
+}
+
+class NodeCommand extends ReadinessSource implements HostStream, Resource, SendQueueOwner {
   readonly localEndpoint = undefined;
   readonly remoteEndpoint = undefined;
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: Child;
+  readonly #lingerMs: number;
   readonly #received: ByteQueue;
+  readonly #toSend: SendQueue;
+  /** What made the command fail to start, and what made it fail to take input: errnos, or 0. */
   #failure = 0;
+  #inputFailure = 0;
   #ended = false;
   #writeEnded = false;
   #closed = false;
 
-  constructor(loop: NodeLoop, child: ChildProcessByStdio<Writable, Readable, null>) {
+  constructor(loop: NodeLoop, lingerMs: number, child: Child) {
     super();
     this.#child = child;
+    this.#lingerMs = lingerMs;
     this.#received = new ByteQueue(loop.pool);
+    this.#toSend = new SendQueue(loop, child.stdin, this);
     loop.add(this);
     child.on("error", (error) => {
       this.#fail(error);
@@ -50,9 +77,7 @@ class NodeCommand extends ReadinessSource implements HostStream, Resource {
       this.#onEnd();
     });
     child.stdin.on("error", (error) => {
-      this.#fail(error);
-    });
-    child.stdin.on("drain", () => {
+      this.#inputFailure = errnoOf(error);
       this.raise(Readiness.writable);
     });
     child.stdout.on("data", (data: Buffer) => {
@@ -71,21 +96,19 @@ class NodeCommand extends ReadinessSource implements HostStream, Resource {
     if (this.#closed) return -Errno.EBADF;
     if (this.#failure !== 0) return -this.#failure;
     if (this.#writeEnded) return -Errno.EPIPE;
+    if (this.#inputFailure !== 0) return -this.#inputFailure;
     const wanted = first.length + (second?.length ?? 0);
-    const room = LIMIT_BYTES - this.#child.stdin.writableLength;
-    if (room < wanted) this.owe(Readiness.writable);
-    if (room <= 0 && wanted > 0) return -Errno.EAGAIN;
-    const bytes = Buffer.concat(second ? [first, second] : [first]).subarray(0, room);
-    if (bytes.length > 0) this.#child.stdin.write(bytes);
-    return bytes.length;
+    const taken = this.#toSend.push(first, second);
+    if (taken < wanted) this.owe(Readiness.writable);
+    return taken === 0 && wanted > 0 ? -Errno.EAGAIN : taken;
   }
 
   receive(target: Uint8Array): number {
     if (this.#closed) return -Errno.EBADF;
-    if (this.#received.length > 0) {
+    if (this.#received.length > 0 || target.length === 0) {
       const count = this.#received.read(target);
       if (this.#received.length === 0) this.owe(Readiness.readable);
-      if (this.#received.length <= LIMIT_BYTES / 2) this.#child.stdout.resume();
+      if (this.#received.length <= PAUSE_BYTES / 2) this.#child.stdout.resume();
       return count;
     }
     if (this.#failure !== 0) return -this.#failure;
@@ -95,8 +118,9 @@ class NodeCommand extends ReadinessSource implements HostStream, Resource {
   }
 
   shutdownWrite(): void {
+    if (this.#closed || this.#writeEnded) return;
     this.#writeEnded = true;
-    this.#child.stdin.end();
+    this.#toSend.flushSoon();
   }
 
   close(): void {
@@ -105,12 +129,14 @@ class NodeCommand extends ReadinessSource implements HostStream, Resource {
     this.silence();
     this.#received.clear();
     this.#child.stdout.destroy();
-    // What was taken is still written; then the process, which nobody listens to any more, is told to end.
-    this.#child.stdin.end(() => this.#child.kill("SIGTERM"));
+    this.#toSend.flushSoon();
+    const hasInput = this.mayWrite && this.#toSend.length > 0;
+    this.#terminateAfter(hasInput ? this.#lingerMs : GRACE_MS);
   }
 
   reset(): void {
     this.close();
+    this.#toSend.clear();
     this.#child.stdin.destroy();
     this.#child.kill("SIGTERM");
   }
@@ -128,10 +154,33 @@ class NodeCommand extends ReadinessSource implements HostStream, Resource {
     }
   }
 
+  get mayWrite(): boolean {
+    return !this.#child.stdin.destroyed;
+  }
+
+  onRoom(): void {
+    this.raise(Readiness.writable);
+  }
+
+  onAllWritten(): void {
+    if (this.#child.stdin.writableEnded || !(this.#closed || this.#writeEnded)) return;
+    this.#child.stdin.end();
+    if (this.#closed) this.#terminateAfter(GRACE_MS);
+  }
+
+  #terminateAfter(delayMs: number): void {
+    const timer = setTimeout(() => this.#child.kill("SIGTERM"), delayMs);
+    // The process that waits for its child is held by the child, not by this.
+    timer.unref();
+    this.#child.once("close", () => {
+      clearTimeout(timer);
+    });
+  }
+
   #take(data: Buffer): void {
     if (this.#closed) return;
     this.#received.push(data, 0, data.length);
-    if (this.#received.length > LIMIT_BYTES) this.#child.stdout.pause();
+    if (this.#received.length > PAUSE_BYTES) this.#child.stdout.pause();
     this.raise(Readiness.readable);
   }
 

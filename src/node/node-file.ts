@@ -27,6 +27,7 @@ class NodeFile implements HostFile {
   }
 
   read(target: Uint8Array, position: number): number {
+    if (this.#fd < 0) return -Errno.EBADF;
     try {
       return readSync(this.#fd, target, 0, target.length, position);
     } catch (error) {

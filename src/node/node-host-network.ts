@@ -118,7 +118,8 @@ export class NodeHostNetwork implements HostNetwork {
   }
 
   openCommand(commandLine: string): HostStream | number {
-    return this.#loop.closed ? -Errno.ENETDOWN : openNodeCommand(this.#loop, commandLine);
+    if (this.#loop.closed) return -Errno.ENETDOWN;
+    return openNodeCommand(this.#loop, this.#lingerMs, commandLine);
   }
 
   nowMs(): number {

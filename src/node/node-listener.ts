@@ -7,6 +7,8 @@
  *
  * `exclusive`: the address is bound by this process itself even in a worker of Node's `cluster`, whose port sharing would
  * hand our guest's connections to another worker.
+ *
+ * A listener at the IPv6 wildcard that takes IPv4 too shows IPv4 ends as sockets do: family 6, ::ffff:a.b.c.d.
  */
 import { createServer, connect, type ListenOptions, type Server, type Socket } from "node:net";
 import type { HostEndpoint, UnixEndpoint } from "../address.js";

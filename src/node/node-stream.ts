@@ -5,8 +5,7 @@
  * of that has been taken. Connections that we open read into one buffer common to all (`onread`); Node offers that for
  * those only, so accepted ones take `data` events, whose reads may run up to two buffers (128 KiB) over.
  *
- * Sending. What the stack sends is copied into a second queue and written once a turn (see `NodeLoop.flushSoon`), while a
- * write is under way not at all: what comes meanwhile makes up the next one.
+ * Sending goes through a `SendQueue`: one write a turn.
  *
  * Memory, per stream: at most 256 KiB received (128 KiB to pause at, 128 KiB that arrive nevertheless) and 192 KiB to be
  * sent, and up to four chunks not filled: 512 KiB, the contract's bound. An idle stream holds no buffer.
@@ -22,18 +21,16 @@
 import type { Socket } from "node:net";
 import type { HostEndpoint } from "../address.js";
 import { Errno, Readiness, type HostStream } from "../host-network.js";
-import { ByteQueue, type Chunk } from "./byte-queue.js";
+import { ByteQueue } from "./byte-queue.js";
 import { errnoOf } from "./errno-of.js";
 import { endpointOf } from "./node-endpoints.js";
-import type { Flushable, NodeLoop, Resource } from "./node-loop.js";
+import type { NodeLoop, Resource } from "./node-loop.js";
 import { ReadinessSource } from "./readiness-source.js";
+import { SendQueue, type SendQueueOwner } from "./send-queue.js";
 
 /** Received bytes above which the socket is not read: enough for a fast path's round trip, a quarter of the bound. */
 const PAUSE_BYTES = 128 * 1024;
 const RESUME_BYTES = PAUSE_BYTES / 2;
-
-/** Bytes taken for sending and not yet with the kernel, at most. */
-const SEND_BYTES = 192 * 1024;
 
 const ALL_EVENTS = Readiness.readable | Readiness.writable | Readiness.error | Readiness.hangup;
 
@@ -45,14 +42,11 @@ export interface StreamParts {
   readonly remote: HostEndpoint;
 }
 
-export class NodeStream extends ReadinessSource implements HostStream, Resource, Flushable {
+export class NodeStream extends ReadinessSource implements HostStream, Resource, SendQueueOwner {
   readonly #parts: StreamParts;
   readonly #socket: Socket;
   readonly #received: ByteQueue;
-  readonly #toSend: ByteQueue;
-  /** Bytes of the write under way; its chunks are given back when it is through. */
-  #writingBytes = 0;
-  #flushQueued = false;
+  readonly #toSend: SendQueue;
   #paused = false;
   #connected: boolean;
   /** FIN came. */
@@ -73,7 +67,7 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
     this.#parts = parts;
     this.#socket = socket;
     this.#received = new ByteQueue(parts.loop.pool);
-    this.#toSend = new ByteQueue(parts.loop.pool);
+    this.#toSend = new SendQueue(parts.loop, socket, this);
     this.#connected = local !== undefined;
     this.#local = local;
     parts.loop.add(this);
@@ -126,21 +120,15 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
     if (this.#finState !== "none") return -Errno.EPIPE;
     if (!this.#connected) return -Errno.ENOTCONN;
     const wanted = first.length + (second ? second.length : 0);
-    const room = SEND_BYTES - this.#toSend.length - this.#writingBytes;
-    if (room < wanted) this.owe(Readiness.writable);
-    if (room <= 0 && wanted > 0) return -Errno.EAGAIN;
-    const ofFirst = Math.min(first.length, room);
-    this.#toSend.push(first, 0, ofFirst);
-    const ofSecond = second ? Math.min(second.length, room - ofFirst) : 0;
-    if (second) this.#toSend.push(second, 0, ofSecond);
-    if (ofFirst + ofSecond > 0) this.#flushSoon();
-    return ofFirst + ofSecond;
+    const taken = this.#toSend.push(first, second);
+    if (taken < wanted) this.owe(Readiness.writable);
+    return taken === 0 && wanted > 0 ? -Errno.EAGAIN : taken;
   }
 
   shutdownWrite(): void {
     if (this.#closed || this.#finState !== "none") return;
     this.#finState = "wanted";
-    this.#flushSoon();
+    this.#toSend.flushSoon();
   }
 
   close(): void {
@@ -150,15 +138,14 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
     const unread = this.#received.length > 0;
     this.#received.clear();
     if (this.#socket.destroyed) return;
-    const unsent = this.#toSend.length + this.#writingBytes;
-    if (unsent === 0) {
+    if (this.#toSend.length === 0) {
       if (unread) this.#destroyWithReset();
       else this.#socket.destroy();
       return;
     }
     this.#socket.pause();
     this.#socket.setTimeout(this.#parts.lingerMs, () => this.#destroyWithReset());
-    this.#flushSoon();
+    this.#toSend.flushSoon();
   }
 
   reset(): void {
@@ -179,47 +166,21 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
     else this.#socket.unref();
   }
 
-  /** Writes what is queued; behind the last byte, does what was put off until then. Called by the loop. */
-  flush(): void {
-    this.#flushQueued = false;
-    if (this.#writingBytes > 0 || !this.#connected || this.#socket.destroyed) return;
-    const bytes = this.#toSend.length;
-    const chain = this.#toSend.takeAll();
-    if (chain) {
-      this.#writingBytes = bytes;
-      this.#write(chain);
-    } else if (this.#closed) {
+  get mayWrite(): boolean {
+    return this.#connected && !this.#socket.destroyed;
+  }
+
+  onRoom(): void {
+    this.raise(Readiness.writable);
+  }
+
+  onAllWritten(): void {
+    if (this.#closed) {
       this.#socket.destroy();
     } else if (this.#finState === "wanted") {
       this.#finState = "asked";
       this.#socket.end(() => (this.#finState = "done"));
     }
-  }
-
-  #write(chain: Chunk): void {
-    const socket = this.#socket;
-    socket.cork();
-    for (let chunk: Chunk | undefined = chain; chunk; chunk = chunk.next) {
-      const bytes = chunk.bytes.subarray(chunk.start, chunk.end);
-      if (chunk.next) socket.write(bytes);
-      else socket.write(bytes, (error) => this.#onWritten(chain, error));
-    }
-    socket.uncork();
-  }
-
-  #onWritten(chain: Chunk, error: Error | null | undefined): void {
-    this.#writingBytes = 0;
-    // After a failure the chunks may still be looked at by the system: they go to the garbage collector, not to the pool.
-    if (error) return;
-    this.#parts.loop.pool.give(chain);
-    this.flush();
-    if (this.#toSend.length + this.#writingBytes <= SEND_BYTES / 2) this.raise(Readiness.writable);
-  }
-
-  #flushSoon(): void {
-    if (this.#flushQueued || this.#writingBytes > 0) return;
-    this.#flushQueued = true;
-    this.#parts.loop.flushSoon(this);
   }
 
   /** Queues what was read. False: do not read on. */
@@ -239,7 +200,7 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
   #onConnect(): void {
     this.#connected = true;
     this.raise(Readiness.writable);
-    this.#flushSoon();
+    this.#toSend.flushSoon();
   }
 
   #onEnd(): void {

@@ -52,6 +52,13 @@ const TASKS: Record<string, (network: HostNetwork) => Promise<void>> = {
     network.ref();
     clearInterval(held);
   },
+  "idle-timer": (network) => {
+    process.once("exit", () => console.log("nothing else to do"));
+    network.setTimer(() => console.log("the timer fired"), HOLD_MS, false);
+    network.unref();
+    network.ref();
+    return Promise.resolve();
+  },
   closed: async (network) => {
     await openOneOfEach(network);
     network.setTimer(() => console.log("a timer after close"), HOLD_MS);
@@ -61,6 +68,8 @@ const TASKS: Record<string, (network: HostNetwork) => Promise<void>> = {
   "no-descriptors": async (network) => {
     const listener = await network.listenStream(LOOPBACK);
     const streams = await connectUntilEmfile(network, listener);
+    const command = network.openCommand?.("true");
+    if (command !== undefined) expectNegative("command", command, Errno.EMFILE);
     expectNegative("UDP socket", network.openDatagram(4), Errno.EMFILE);
     const second = await network.listenStream(LOOPBACK).catch((error: unknown) => error);
     if ((second as NodeJS.ErrnoException).code !== "EMFILE") throw second;

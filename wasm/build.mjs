@@ -29,6 +29,7 @@ const wraps = [
   "socreate",
   "sofree",
   "sowrite", // streams.c: one call for both halves of the ring
+  "tcp_output", // one acknowledgement a turn
   "sodrop", // reading goes on when the guest has acknowledged
   "soisfconnected", // reading begins when the guest has answered
   "tcp_close", // the guest's RST reaches the host

@@ -16,7 +16,7 @@ static int next_fd = FIRST_DESCRIPTOR;
 
 /* Sized for the limit at once, so that their addresses never change: pages that are not touched cost nothing. */
 static uint8_t ready[DESCRIPTOR_LIMIT];
-static uint32_t queue[DESCRIPTOR_LIMIT];
+static uint32_t queue[2 * DESCRIPTOR_LIMIT]; /* a descriptor can stand in what a turn works off and, again, behind it */
 static uint32_t turn_count; /* entries of the queue that this turn works off */
 static uint32_t turn_next;
 

@@ -156,6 +156,8 @@ ssize_t recv(int fd, void *target, size_t length, int flags)
                      host_receive_from(fd, target, length, (struct sockaddr *)&source);
     if (answer == -EAGAIN) {
         descriptor_clear_ready(fd, SLIRP_POLL_IN);
+    } else if (answer < 0 && descriptor->kind == DESCRIPTOR_STREAM) {
+        answer = -ECONNRESET; /* of any other error soread makes an orderly end, and what was cut off would look complete */
     }
     return descriptor_result(answer);
 }

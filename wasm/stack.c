@@ -239,6 +239,7 @@ static double run_turn(double now, void (*drive)(void))
     bool busy = shared.input_used || descriptors_have_ready();
     the_slirp->last_slowtimo = curtime;
 
+    streams_begin_input();
     frames_input();
     drive();
     streams_flush();

@@ -30,10 +30,45 @@ enum { READ_ROOM_BYTES = 16 * 1024 }; /* least room to read into; grows with wha
 #define CAN_RECEIVE(so) (((so)->so_state & (SS_FCANTRCVMORE | SS_ISFCONNECTED)) == SS_ISFCONNECTED)
 
 int __real_sowrite(struct socket *so);
+int __real_tcp_output(struct tcpcb *tp);
 int __real_tcp_ctl(struct socket *so);
 void __real_soisfconnected(struct socket *so);
 struct tcpcb *__real_tcp_close(struct tcpcb *tp);
 struct tcpcb *__real_tcp_drop(struct tcpcb *tp, int error);
+
+/* From streams_begin_input to streams_flush. */
+static bool gathering;
+
+static void mark_dirty(int fd, struct descriptor *descriptor)
+{
+    if (!descriptor->dirty) {
+        descriptor->dirty = true;
+        dirty[dirty_count++] = fd;
+    }
+}
+
+void streams_begin_input(void)
+{
+    gathering = true;
+}
+
+/*
+ * tcp_input acknowledges each segment that comes in order, at once. A turn brings many, and one acknowledgement at its end says
+ * the same; every frame saved is an interrupt saved in the guest. What is not just that goes out at once: data that can be sent,
+ * and the duplicate acknowledgements that a gap calls for (RFC 5681 3.2).
+ */
+int __wrap_tcp_output(struct tcpcb *tp)
+{
+    struct socket *so = tp->t_socket;
+    struct descriptor *descriptor = gathering ? descriptor_get(so->s) : NULL;
+    bool all_sent = so->so_snd.sb_cc == tp->snd_nxt - tp->snd_una;
+
+    if (descriptor && tp->t_state == TCPS_ESTABLISHED && (tp->t_flags & TF_ACKNOW) && all_sent && tcpfrag_list_empty(tp)) {
+        mark_dirty(so->s, descriptor);
+        return 0;
+    }
+    return __real_tcp_output(tp);
+}
 
 void stream_has_data_to_send(struct socket *so, uint32_t length)
 {
@@ -48,10 +83,7 @@ void stream_has_data_to_send(struct socket *so, uint32_t length)
         return;
     }
     descriptor->appended += length;
-    if (!descriptor->dirty) {
-        descriptor->dirty = true;
-        dirty[dirty_count++] = so->s;
-    }
+    mark_dirty(so->s, descriptor);
 }
 
 /* sowrite with both halves of the ring in one call. It keeps sowrite's bargain: 0 for "later", -1 for a socket that is gone. */
@@ -85,6 +117,7 @@ int __wrap_sowrite(struct socket *so)
 
 void streams_flush(void)
 {
+    gathering = false;
     for (int i = 0; i < dirty_count; i++) {
         int fd = dirty[i];
         struct descriptor *descriptor = descriptor_get(fd);

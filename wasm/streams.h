@@ -11,6 +11,8 @@ struct socket;
 void stream_has_data_to_send(struct socket *so, uint32_t length);
 /* Uses what the host network said of a stream or a listener. */
 void stream_drive(int fd, struct socket *so);
+/* Frames of the guest are coming in: acknowledgements wait for streams_flush. */
+void streams_begin_input(void);
 /* Sends what was gathered in this turn, and the acknowledgements that are due. */
 void streams_flush(void);
 /* Sends the acknowledgements that were put off. */

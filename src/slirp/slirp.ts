@@ -213,6 +213,7 @@ export class Slirp implements NetBackend {
 
   /** libslirp computes every checksum and cuts every segment itself: no features, with any header. */
   capabilities(_headerLength: HeaderLength): bigint {
+    this.checkOpen();
     return 0n;
   }
 
@@ -230,6 +231,7 @@ export class Slirp implements NetBackend {
   }
 
   statistics(): BackendStatistics {
+    this.checkOpen();
     const { instance } = this.stack;
     const { dropped, ...counters } = this.counters;
     return {

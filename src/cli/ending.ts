@@ -16,9 +16,10 @@ export class Ending {
   };
   /** Standard output is a pipe that nobody reads any more; as if SIGPIPE had come. */
   readonly #onOutputError = (error: NodeJS.ErrnoException): void => {
+    const isGone = error.code === "EPIPE";
+    const status = isGone ? statusOfSignal("SIGPIPE") : ExitStatus.failure;
     const what = `standard output cannot be written to: ${error.message}`;
-    const status = error.code === "EPIPE" ? statusOfSignal("SIGPIPE") : ExitStatus.failure;
-    this.end(new EndedEarly(what, status));
+    this.end(new EndedEarly(what, status, { isQuiet: isGone }));
   };
 
   constructor(options: { timeoutMs?: number | undefined } = {}) {
@@ -38,9 +39,9 @@ export class Ending {
   }
 
   /** Ends the command. The first reason counts. */
-  end(reason: Error): void {
+  readonly end = (reason: Error): void => {
     this.#controller.abort(reason);
-  }
+  };
 
   /** Fulfilled when the command is to end. */
   async wait(): Promise<void> {

@@ -24,10 +24,13 @@ export function statusOfSignal(signal: NodeJS.Signals): number {
 export class EndedEarly extends Error {
   override readonly name = "EndedEarly";
   readonly status: number;
+  /** Nothing that people must be told. */
+  readonly isQuiet: boolean;
 
-  constructor(message: string, status: number) {
+  constructor(message: string, status: number, options: { isQuiet?: boolean } = {}) {
     super(message);
     this.status = status;
+    this.isQuiet = options.isQuiet ?? false;
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
-import { ExitStatus, statusOfError } from "./exit-status.js";
+import { EndedEarly, ExitStatus, statusOfError } from "./exit-status.js";
 import { createLog, errorText, oneLine, PROGRAM_NAME, type LogOptions } from "./logging.js";
 import { addNetworkOptions, type NetworkFlags } from "./options.js";
 import type { QemuFlags } from "./qemu.js";
@@ -102,6 +102,7 @@ async function main(words: readonly string[]): Promise<number> {
       if (error.exitCode === 0) return ExitStatus.success;
       return fail(program, misuse(error), ExitStatus.usage);
     }
+    if (error instanceof EndedEarly && error.isQuiet) return error.status;
     return fail(program, errorText(error), statusOfError(error));
   }
 }

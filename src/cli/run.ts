@@ -12,6 +12,7 @@ import type { GuestNetwork } from "./guest-network.js";
 import type { V86Nic } from "./guest-image.js";
 import { createLog, type CliLog, type LogOptions } from "./logging.js";
 import { readNetworkFlags, readSeconds, type NetworkFlags } from "./options.js";
+import { MarkedOutput } from "./marked-output.js";
 import { HOW_TO_LEAVE, isInteractive, terminalSize, typeInput, typeKeys } from "./terminal.js";
 import { V86Guest } from "./v86-guest.js";
 
@@ -105,39 +106,68 @@ async function serve(
   log: CliLog,
 ): Promise<number> {
   const command = words.length > 0 ? commandLine(words) : undefined;
-  const common = {
-    signal: ending.signal,
-    onOutput: (bytes: Uint8Array) => {
-      process.stdout.write(bytes);
-    },
-  };
   try {
-    if (isInteractive()) {
-      if (command === undefined) log.info({}, HOW_TO_LEAVE);
-      const keys = typeKeys(guest, () => {
-        ending.end(new EndedEarly("left by Ctrl-] x", ExitStatus.success));
-      });
-      try {
-        return await guest.shell({ ...common, command, ...terminalSize() });
-      } finally {
-        keys[Symbol.dispose]();
-      }
-    }
-    const over = new AbortController();
-    const typing = typeInput(guest, AbortSignal.any([ending.signal, over.signal]));
-    try {
-      return await guest.run(command ?? "sh", common);
-    } finally {
-      over.abort();
-      await typing.catch((err: unknown) => {
-        log.debug({ err }, "standard input was not typed to its end");
-      });
-    }
+    if (!isInteractive()) return await runWithInput(guest, command ?? SHELL_OF_INPUT, ending, log);
+    if (command === undefined) log.info({}, HOW_TO_LEAVE);
+    return await runInTerminal(guest, command, ending);
   } catch (error) {
     // A guest that powers itself off has ended in good order.
     if (error instanceof SlirpError && error.code === ErrorCode.closed) return ExitStatus.success;
     throw error;
   }
+}
+
+async function runInTerminal(
+  guest: V86Guest,
+  command: string | undefined,
+  { signal, end }: Ending,
+): Promise<number> {
+  const keys = typeKeys(guest, () => {
+    end(new EndedEarly("left by Ctrl-] x", ExitStatus.success, { isQuiet: true }));
+  });
+  try {
+    return await guest.shell({ signal, onOutput: writeOutput, command, ...terminalSize() });
+  } finally {
+    keys[Symbol.dispose]();
+  }
+}
+
+/** A shell that takes its lines from standard input and does not take that for a terminal: no prompt. */
+const SHELL_OF_INPUT = "cat | sh";
+
+/** What the guest prints before the command: from then on, what is typed is the command's and is not echoed. */
+const READY_MARK = "\u0001ready\u0002";
+
+async function runWithInput(
+  guest: V86Guest,
+  command: string,
+  ending: Ending,
+  log: CliLog,
+): Promise<number> {
+  const over = new AbortController();
+  const isOver = AbortSignal.any([ending.signal, over.signal]);
+  let typing: Promise<void> | undefined;
+  const output = new MarkedOutput(READY_MARK, writeOutput, () => {
+    typing = typeInput(guest, isOver).catch((err: unknown) => {
+      log.debug({ err }, "standard input was not typed to its end");
+    });
+  });
+  const marked = `printf '\\001ready\\002'; ${command}`;
+  try {
+    return await guest.run(marked, {
+      signal: ending.signal,
+      onOutput: (bytes) => {
+        output.push(bytes);
+      },
+    });
+  } finally {
+    over.abort();
+    await typing;
+  }
+}
+
+function writeOutput(bytes: Uint8Array): void {
+  process.stdout.write(bytes);
 }
 
 /** One word is a line for the guest's shell; several are quoted, so that each arrives as it is. */

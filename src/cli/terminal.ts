@@ -23,9 +23,9 @@ export function isInteractive(): boolean {
   return process.stdin.isTTY && process.stdout.isTTY;
 }
 
-/** Size of the terminal in characters. */
+/** Size of the terminal in characters; the usual one where it does not tell. */
 export function terminalSize(): { columns: number; rows: number } {
-  return { columns: process.stdout.columns, rows: process.stdout.rows };
+  return { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 };
 }
 
 /** Finds the keys that leave in what is typed: `Ctrl-] x`. `Ctrl-] Ctrl-]` is one Ctrl-] for the guest. */

@@ -165,7 +165,7 @@ class ListeningServer implements QemuServer {
   #identifying(guest: string): Identify {
     return async (backend, mac) => {
       const identified = (await this.#options.backends.identify?.(backend, mac)) ?? backend;
-      this.#log.info({ guest, mac, backend: identified.name }, "identified");
+      this.#log.debug({ guest, mac, backend: identified.name }, "identified");
       return identified;
     };
   }

@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+/** The program. */
+export const MAIN_PATH = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 /** How it ended, and what it said. */
 export interface CliEnd {
@@ -25,13 +26,18 @@ export class CliProcess {
 
   /** `input` is its whole standard input; without it there is none. */
   constructor(words: readonly string[], input?: string | Uint8Array) {
-    if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there; "npm run build" makes it`);
-    this.child = spawn(process.execPath, [MAIN, ...words], {
+    if (!existsSync(MAIN_PATH))
+      throw new Error(`${MAIN_PATH} is not there; "npm run build" makes it`);
+    this.child = spawn(process.execPath, [MAIN_PATH, ...words], {
       stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.output += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.errorOutput += text));
     this.child.stdin?.end(input);
+    // A test that fails leaves nothing running.
+    const kill = (): void => void this.child.kill("SIGKILL");
+    process.once("exit", kill);
+    this.child.once("close", () => process.off("exit", kill));
     this.#closed = once(this.child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
   }
 

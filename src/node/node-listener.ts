@@ -19,8 +19,11 @@ import type { NodeLoop, Resource } from "./node-loop.js";
 import { NodeStream } from "./node-stream.js";
 import { ReadinessSource } from "./readiness-source.js";
 
-/** Connections that may wait to be accepted here; as many again wait in the kernel (listen's backlog). */
+/** Connections that may wait to be accepted here. */
 const MAX_WAITING = 128;
+
+/** Connections that may wait in the kernel until Node comes round to them; Node's own default, for bursts. */
+const BACKLOG = 511;
 
 export class NodeListener extends ReadinessSource implements HostListener, Resource {
   readonly #loop: NodeLoop;
@@ -111,7 +114,7 @@ export class NodeListener extends ReadinessSource implements HostListener, Resou
         reject(error);
       };
       this.#server.once("error", fail);
-      this.#server.listen({ ...target, backlog: MAX_WAITING, exclusive: true }, () => {
+      this.#server.listen({ ...target, backlog: BACKLOG, exclusive: true }, () => {
         this.#server.off("error", fail);
         this.takeError();
         if (this.#closed) {

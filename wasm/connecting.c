@@ -1,13 +1,19 @@
 /*
- * A connection that could not be made. Refused is RST, as libslirp does it; for a host or network that cannot be reached the
- * guest gets the ICMP error that a router would have sent (RFC 1122 4.2.3.9), for which libslirp has kept the guest's SYN.
+ * The end of a non-blocking connect.
+ *
+ * Refused is RST, as libslirp does it; for a host that cannot be reached, or does not answer, the guest gets the ICMP error that a
+ * router would have sent (RFC 1122 4.2.3.9), for which libslirp has kept the guest's SYN.
  */
 #include "slirp.h"
 
 #include "connecting.h"
 #include "descriptors.h"
-#include "host.h"
 #include "ip_icmp.h"
+
+static bool is_network(int error)
+{
+    return error == ENETUNREACH || error == ENETDOWN;
+}
 
 static void report_unreachable(struct socket *so, int error)
 {
@@ -47,19 +53,25 @@ static void report_unreachable(struct socket *so, int error)
     m->m_data = start;
     m->m_len = ip_size + sizeof(tcp);
     if (v6) {
-        icmp6_send_error(m, ICMP6_UNREACH, error == ENETUNREACH ? ICMP6_UNREACH_NO_ROUTE : ICMP6_UNREACH_ADDRESS);
+        icmp6_send_error(m, ICMP6_UNREACH, is_network(error) ? ICMP6_UNREACH_NO_ROUTE : ICMP6_UNREACH_ADDRESS);
     } else {
-        icmp_send_error(m, ICMP_UNREACH, error == ENETUNREACH ? ICMP_UNREACH_NET : ICMP_UNREACH_HOST, 0, NULL);
+        icmp_send_error(m, ICMP_UNREACH, is_network(error) ? ICMP_UNREACH_NET : ICMP_UNREACH_HOST, 0, NULL);
     }
     m_free(m);
     tcp_close(sototcpcb(so));
 }
 
+/* What only the host itself, or somebody speaking for it, can have said; everything else is said by a router. */
+static bool was_refused(int error)
+{
+    return error == ECONNREFUSED || error == ECONNRESET || error == ECONNABORTED || error == EPIPE;
+}
+
 void connecting_finish(int fd, struct socket *so)
 {
-    int error = descriptor_ready(fd) & SLIRP_POLL_ERR ? host_take_error(fd) : 0;
+    int error = descriptor_ready(fd) & SLIRP_POLL_ERR ? descriptor_take_error(fd) : 0;
 
-    if (error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN) {
+    if (error && !was_refused(error)) {
         report_unreachable(so, error);
         return;
     }

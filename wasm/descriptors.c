@@ -118,6 +118,14 @@ void descriptor_forget_socket(const struct socket *so)
     }
 }
 
+int descriptor_take_error(int fd)
+{
+    struct descriptor *descriptor = &table[fd];
+    int error = descriptor->connect_error;
+    descriptor->connect_error = 0;
+    return error ? error : descriptor->open ? host_take_error(fd) : 0;
+}
+
 unsigned descriptor_ready(int fd)
 {
     return ready[fd] & ~READY_QUEUED;
@@ -126,6 +134,12 @@ unsigned descriptor_ready(int fd)
 void descriptor_clear_ready(int fd, unsigned bits)
 {
     ready[fd] &= ~bits;
+}
+
+void descriptor_set_ready(int fd, unsigned bits)
+{
+    ready[fd] |= bits;
+    descriptor_requeue(fd);
 }
 
 void descriptor_requeue(int fd)

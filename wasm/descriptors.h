@@ -31,6 +31,7 @@ struct descriptor {
     bool has_local;
     bool dirty; /* has data to send at the end of the turn (streams.c) */
     bool ack_owed; /* its guest waits for an acknowledgement (streams.c) */
+    uint8_t connect_error; /* a connect that failed on the spot: told as if it had failed later (connect) */
     uint32_t appended; /* bytes from the guest in this turn */
     struct socket *so; /* found on first use, see descriptor_socket */
     union {
@@ -57,6 +58,9 @@ int descriptor_new(enum descriptor_kind kind, int family);
 /* The libslirp socket that uses fd, or NULL. */
 struct socket *descriptor_socket(int fd);
 
+/* The pending error of a socket, positive, or 0; it is pending no longer. */
+int descriptor_take_error(int fd);
+
 /* Forgets which socket uses a descriptor: the socket is being freed. */
 void descriptor_forget_socket(const struct socket *so);
 
@@ -66,6 +70,7 @@ void descriptor_forget_socket(const struct socket *so);
 /* Bits that are set and not yet used up. */
 unsigned descriptor_ready(int fd);
 void descriptor_clear_ready(int fd, unsigned bits);
+void descriptor_set_ready(int fd, unsigned bits);
 /* Puts fd into the ready queue if bits are set: what kept the stack from using them is gone. */
 void descriptor_requeue(int fd);
 /* The next of the queue as it was when the turn began, or -1. */

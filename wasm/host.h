@@ -20,7 +20,7 @@ struct sockaddr;
 int IMPORTED(host_open_datagram)(int fd, int kind, int family, const struct sockaddr *local);
 /* Takes over the socket that JavaScript has bound beforehand for the forward being added; -EADDRNOTAVAIL if there is none. */
 int IMPORTED(host_adopt_bound)(int fd);
-/* Starts to connect; local is NULL or the address to leave from. 0, -EINPROGRESS, or what went wrong. */
+/* Starts to connect; local is NULL or the address to leave from. -EINPROGRESS, or what went wrong. */
 int IMPORTED(host_connect)(int fd, const struct sockaddr *remote, const struct sockaddr *local);
 /* Runs a command line with the stream as its standard input and output. */
 int IMPORTED(host_spawn)(int fd, const char *command_line, size_t length);

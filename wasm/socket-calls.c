@@ -115,6 +115,10 @@ int accept(int fd, struct sockaddr *restrict peer, socklen_t *restrict length)
     return accepted;
 }
 
+/*
+ * Never fails on the spot: libslirp has two ways to treat a failure, and the one for a failure at once frees the guest's SYN twice when
+ * the error is ECONNREFUSED (tcp_input.c). So every failure is told by readiness (connecting.c).
+ */
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     (void)length;
@@ -124,11 +128,17 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     }
     const struct sockaddr *local = descriptor->has_local ? (struct sockaddr *)&descriptor->local : NULL;
     int answer = host_connect(fd, address, local);
-    descriptor->open = answer >= 0 || answer == -EINPROGRESS;
-    if (answer == -EINPROGRESS && address->sa_family == AF_UNIX) {
+    if (answer == -EINPROGRESS) {
+        descriptor->open = true;
+    } else {
+        descriptor->connect_error = answer < 0 ? -answer : EIO;
+        descriptor_set_ready(fd, SLIRP_POLL_OUT | SLIRP_POLL_ERR);
+    }
+    if (address->sa_family == AF_UNIX) {
         return 0; /* open_unix takes a unix socket to be connected at once; what is sent meanwhile waits in the ring */
     }
-    return descriptor_result(answer);
+    errno = EINPROGRESS;
+    return -1;
 }
 
 ssize_t send(int fd, const void *bytes, size_t length, int flags)
@@ -245,7 +255,7 @@ int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *res
         errno = ENOPROTOOPT;
         return -1;
     }
-    *(int *)value = descriptor->open ? host_take_error(fd) : 0;
+    *(int *)value = descriptor_take_error(fd);
     return 0;
 }
 

@@ -271,13 +271,12 @@ int __wrap_tcp_ctl(struct socket *so)
 
 /*
  * The guest's RST: libslirp closes the host's socket as if all were well, and the host would see an orderly end of a stream that
- * was cut off. From these states tcp_input closes for no other reason.
+ * was cut off. tcp_input sets this state before it closes for RST, and for nothing else that the host has heard of.
  */
 struct tcpcb *__wrap_tcp_close(struct tcpcb *tp)
 {
     struct descriptor *descriptor = descriptor_get(tp->t_socket->s);
-    if (descriptor && tp->t_state >= TCPS_SYN_RECEIVED && tp->t_state <= TCPS_FIN_WAIT_2 &&
-        tp->t_state != TCPS_CLOSING && tp->t_state != TCPS_LAST_ACK) {
+    if (descriptor && tp->t_state == TCPS_CLOSED) {
         descriptor->abort = true;
     }
     return __real_tcp_close(tp);

@@ -122,8 +122,12 @@ async function sendNumbered(
   let waits = 0;
   let wake = (): void => undefined;
   datagram.onReady = () => wake();
+  // As the stack does, which hands over a view on memory that changes after the call.
+  const memory = Buffer.alloc(DATAGRAM_BYTES);
   for (let number = 0; number < count;) {
-    const answer = datagram.sendTo(numbered(number), remote);
+    memory.set(numbered(number));
+    const answer = datagram.sendTo(memory, remote);
+    memory.fill(0xff);
     if (answer === DATAGRAM_BYTES) {
       number += 1;
     } else if (answer === -Errno.EAGAIN) {

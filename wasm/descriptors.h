@@ -30,9 +30,7 @@ struct descriptor {
     bool abort; /* closing it shall look like a reset to the other side */
     bool has_local;
     bool dirty; /* has data to send at the end of the turn (streams.c) */
-    bool ack_owed; /* its guest waits for an acknowledgement (streams.c) */
     uint8_t connect_error; /* a connect that failed on the spot: told as if it had failed later (connect) */
-    uint32_t appended; /* bytes from the guest in this turn */
     struct socket *so; /* found on first use, see descriptor_socket */
     union {
         struct sockaddr_in6 local; /* stream, datagram: where to leave from, when has_local */

@@ -132,7 +132,7 @@ void sbappend(struct socket *so, struct mbuf *m)
 {
     if (m->m_len > 0) {
         append(&so->so_rcv, m->m_data, m->m_len);
-        stream_has_data_to_send(so, m->m_len);
+        stream_has_data_to_send(so);
     }
     m_free(m);
 }

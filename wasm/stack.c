@@ -23,7 +23,6 @@ double now_ms;
 enum { TICK_MS = 500 }; /* TCP's slow timer: PR_SLOWHZ is 2 */
 
 static double tick_due = -1; /* -1: no reason to tick */
-static double acknowledge_due = -1;
 static double expiry_due = -1;
 
 static int64_t clock_get_ns(void *opaque)
@@ -191,10 +190,6 @@ static bool has_waiting_frames(void)
 
 static void run_timers(void)
 {
-    if (acknowledge_due >= 0 && now_ms >= acknowledge_due) {
-        streams_acknowledge();
-        acknowledge_due = -1;
-    }
     if (tick_due >= 0 && now_ms >= tick_due) {
         ip_slowtimo(the_slirp);
         bool running = streams_tick();
@@ -215,9 +210,6 @@ static double earlier(double a, double b)
 /* What happened in the turn may have given reason to tick or expire; an idle stack has none. */
 static double arm_timers(bool busy)
 {
-    if (streams_owe_acknowledgement() && acknowledge_due < 0) {
-        acknowledge_due = now_ms + ACK_DELAY_MS;
-    }
     if (busy && tick_due < 0) {
         tick_due = now_ms + TICK_MS;
     }
@@ -225,7 +217,7 @@ static double arm_timers(bool busy)
     if (busy && expiry_due < 0 && has_datagrams) {
         expiry_due = now_ms + TICK_MS;
     }
-    return earlier(tick_due, earlier(acknowledge_due, expiry_due));
+    return earlier(tick_due, expiry_due);
 }
 
 /*

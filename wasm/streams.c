@@ -18,11 +18,9 @@
 #include "stack.h"
 #include "streams.h"
 
-/* Descriptors with data to send (dirty) and with an acknowledgement put off (ack_owed), each once. */
+/* Descriptors with data to send or an acknowledgement to give, each once. */
 static int dirty[DESCRIPTOR_LIMIT];
 static int dirty_count;
-static int owed[DESCRIPTOR_LIMIT];
-static int owed_count;
 
 enum { READ_ROOM_BYTES = 16 * 1024 }; /* least room to read into; grows with what comes */
 
@@ -70,7 +68,7 @@ int __wrap_tcp_output(struct tcpcb *tp)
     return __real_tcp_output(tp);
 }
 
-void stream_has_data_to_send(struct socket *so, uint32_t length)
+void stream_has_data_to_send(struct socket *so)
 {
     if (so->s == -1) {
         if (so->guestfwd) {
@@ -82,7 +80,6 @@ void stream_has_data_to_send(struct socket *so, uint32_t length)
     if (!descriptor) {
         return;
     }
-    descriptor->appended += length;
     mark_dirty(so->s, descriptor);
 }
 
@@ -115,67 +112,41 @@ int __wrap_sowrite(struct socket *so)
     return sent;
 }
 
+/*
+ * One acknowledgement a turn for whoever has sent something, at once: the guest's window is all that holds it back, and a segment may be as
+ * large as that (RFC 5681 4.2 allows to wait, it does not ask for it).
+ */
 void streams_flush(void)
 {
     gathering = false;
     for (int i = 0; i < dirty_count; i++) {
-        int fd = dirty[i];
-        struct descriptor *descriptor = descriptor_get(fd);
+        struct descriptor *descriptor = descriptor_get(dirty[i]);
         if (!descriptor || !descriptor->dirty) {
             continue; /* closed in this turn */
         }
-        uint32_t appended = descriptor->appended;
         descriptor->dirty = false;
-        descriptor->appended = 0;
-        struct socket *so = descriptor_socket(fd);
+        struct socket *so = descriptor_socket(dirty[i]);
         if (!so || !so->so_tcpcb) {
             continue;
         }
         if (CAN_SEND(so) && so->so_rcv.sb_cc && __wrap_sowrite(so) < 0) {
             continue; /* the socket may be gone */
         }
-        struct tcpcb *tp = sototcpcb(so);
-        if (appended >= 2u * tp->t_maxseg) {
-            tp->t_flags |= TF_ACKNOW; /* RFC 1122 4.2.3.2: at least every second full segment; here, all of the turn's */
-        }
-        tcp_output(tp); /* an acknowledgement or a window update, if one is due */
-        descriptor = descriptor_get(fd);
-        if (descriptor && (so = descriptor_socket(fd)) && so->so_tcpcb && (so->so_tcpcb->t_flags & TF_DELACK) &&
-            !descriptor->ack_owed) {
-            descriptor->ack_owed = true;
-            owed[owed_count++] = fd;
-        }
+        so->so_tcpcb->t_flags |= TF_ACKNOW;
+        tcp_output(so->so_tcpcb);
     }
     dirty_count = 0;
 }
 
-bool streams_owe_acknowledgement(void)
-{
-    return owed_count > 0;
-}
-
-void streams_acknowledge(void)
-{
-    int count = owed_count;
-    owed_count = 0;
-    for (int i = 0; i < count; i++) {
-        struct descriptor *descriptor = descriptor_get(owed[i]);
-        if (!descriptor || !descriptor->ack_owed) {
-            continue;
-        }
-        descriptor->ack_owed = false;
-        struct socket *so = descriptor_socket(owed[i]);
-        if (so && so->so_tcpcb && (so->so_tcpcb->t_flags & TF_DELACK)) {
-            so->so_tcpcb->t_flags &= ~TF_DELACK;
-            so->so_tcpcb->t_flags |= TF_ACKNOW;
-            tcp_output(so->so_tcpcb);
-        }
-    }
-}
-
-/* The guest acknowledged: when that makes room, what the host has waiting is read. */
+/*
+ * The guest acknowledged: when that makes room, what the host has waiting is read.
+ *
+ * Duplicate acknowledgements are counted anew from here (RFC 5681 3.2). libslirp forgets that on its fast path, so that any three in the
+ * life of a connection pass for a lost segment.
+ */
 void __wrap_sodrop(struct socket *so, int length)
 {
+    sototcpcb(so)->t_dupacks = 0;
     if (sbdrop(&so->so_snd, length)) {
         descriptor_requeue(so->s);
         so->slirp->cb->notify(so->slirp->opaque);
@@ -210,6 +181,25 @@ static bool read_all(int fd, struct socket *so)
     return true;
 }
 
+enum { WINDOW_UPDATE_BYTES = 32 * 1024 };
+
+/*
+ * The host took bytes: tell the guest when its window opens by two segments, or by half of what a window can be. libslirp waits for
+ * half of the buffer, which with large segments is more than a window can ever open by: a window that closed stays closed until the
+ * guest asks (RFC 9293 3.8.6.2.2 wants the lesser of a segment and half the buffer).
+ */
+static void update_window(struct socket *so)
+{
+    struct tcpcb *tp = sototcpcb(so);
+    int32_t open = MIN(sbspace(&so->so_rcv), TCP_MAXWIN);
+    int32_t told = (int32_t)(tp->rcv_adv - tp->rcv_nxt);
+
+    if (open - told >= MIN(2 * (int32_t)tp->t_maxseg, WINDOW_UPDATE_BYTES)) {
+        tp->t_flags |= TF_ACKNOW;
+    }
+    tcp_output(tp);
+}
+
 void stream_drive(int fd, struct socket *so)
 {
     if (so->so_state & SS_FACCEPTCONN) {
@@ -238,7 +228,7 @@ void stream_drive(int fd, struct socket *so)
     }
     so = descriptor_socket(fd);
     if (so && (descriptor_ready(fd) & SLIRP_POLL_OUT) && CAN_SEND(so) && so->so_rcv.sb_cc && __wrap_sowrite(so) > 0) {
-        tcp_output(sototcpcb(so)); /* the window may be open again */
+        update_window(so);
     }
 }
 

@@ -8,24 +8,17 @@
 struct socket;
 
 /* The guest's data lies in so_rcv now. */
-void stream_has_data_to_send(struct socket *so, uint32_t length);
+void stream_has_data_to_send(struct socket *so);
 /* Uses what the host network said of a stream or a listener. */
 void stream_drive(int fd, struct socket *so);
 /* Frames of the guest are coming in: acknowledgements wait for streams_flush. */
 void streams_begin_input(void);
-/* Sends what was gathered in this turn, and the acknowledgements that are due. */
+/* Sends what was gathered in this turn, to the host, and an acknowledgement for it to the guest. */
 void streams_flush(void);
-/* Sends the acknowledgements that were put off. */
-void streams_acknowledge(void);
-/* An acknowledgement was put off: streams_acknowledge is due within ACK_DELAY_MS. */
-bool streams_owe_acknowledgement(void);
 /* A pass over all streams, twice a second while there is a reason: trims buffers; true while a TCP timer runs. */
 bool streams_tick(void);
 
 /* Prepares for the end of the stack: streams that are not over will be reset. */
 void streams_abandon(void);
-
-/* RFC 1122 4.2.3.2 allows 500 ms; libslirp has always had 2, and a guest in slow start feels every one. */
-enum { ACK_DELAY_MS = 2 };
 
 #endif

@@ -61,6 +61,28 @@ static void report_unreachable(struct socket *so, int error)
     tcp_close(sototcpcb(so));
 }
 
+/*
+ * libslirp reads the options of a guest's SYN only when connect succeeds on the spot; when it answers later, as it does for a socket that
+ * never blocks, the guest's largest segment is forgotten and it gets whatever the MTU allows (RFC 9293 3.7.1 forbids that).
+ */
+static void learn_segment_size(struct socket *so)
+{
+    struct tcpiphdr *header = so->so_ti;
+    const uint8_t *option = (uint8_t *)header + sizeof(*header);
+    const uint8_t *end = option + (header->ti_off << 2) - sizeof(struct tcphdr);
+
+    while (option < end && *option != TCPOPT_EOL) {
+        int length = *option == TCPOPT_NOP ? 1 : end - option > 1 ? option[1] : 0;
+        if (length == 0 || length > end - option) {
+            return; /* no option at all: the rest means nothing */
+        }
+        if (*option == TCPOPT_MAXSEG && length == TCPOLEN_MAXSEG) {
+            tcp_mss(sototcpcb(so), option[2] << 8 | option[3]);
+        }
+        option += length;
+    }
+}
+
 /* What only the host itself, or somebody speaking for it, can have said; everything else is said by a router. */
 static bool was_refused(int error)
 {
@@ -79,6 +101,8 @@ void connecting_finish(int fd, struct socket *so)
     if (error) {
         so->so_state &= SS_PERSISTENT_MASK;
         so->so_state |= SS_NOFDREF;
+    } else {
+        learn_segment_size(so);
     }
     tcp_input(NULL, sizeof(struct ip), so, so->so_ffamily);
 }

@@ -153,9 +153,20 @@ void __wrap_sodrop(struct socket *so, int length)
     }
 }
 
-/* The guest has answered the handshake: what the host sent meanwhile can be read now. */
+enum { INITIAL_WINDOW_BYTES = 14600 };
+
+/*
+ * The guest has answered the handshake: what the host sent meanwhile can be read now. libslirp begins with one segment in flight, so that
+ * a small answer takes several round trips and its loss is noticed by a timer only; RFC 6928 says ten.
+ */
 void __wrap_soisfconnected(struct socket *so)
 {
+    struct tcpcb *tp = sototcpcb(so);
+
+    if (tp && tp->t_state >= TCPS_SYN_SENT) {
+        uint32_t segment = tp->t_maxseg;
+        tp->snd_cwnd = MAX(tp->snd_cwnd, MIN(10 * segment, MAX(2 * segment, INITIAL_WINDOW_BYTES)));
+    }
     __real_soisfconnected(so);
     descriptor_requeue(so->s);
 }

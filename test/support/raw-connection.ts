@@ -17,7 +17,11 @@ export interface ConnectionHost {
   /** Asks for `acknowledgeNow` when the batch that is being received is through. */
   acknowledgeLater(connection: RawConnection): void;
   fault(text: string): void;
-  until<T>(check: () => T | undefined | false, what: string, timeoutMs?: number): Promise<T>;
+  until<T>(
+    check: () => T | undefined | false,
+    what: string | (() => string),
+    timeoutMs?: number,
+  ): Promise<T>;
 }
 
 /** When the guest acknowledges what it received by itself. */
@@ -68,6 +72,8 @@ export class RawConnection {
   readonly acknowledgements: { readonly ack: number; readonly window: number }[] = [];
   retransmissions = 0;
   outOfOrder = 0;
+  /** Segments that came out of order, until those before them come. */
+  private readonly early: TcpSegment[] = [];
   windowProbes = 0;
   /** Largest payload of one segment of the stack. */
   largestPayloadBytes = 0;
@@ -169,7 +175,12 @@ export class RawConnection {
   /** Sends bytes as the stack's window allows; resolves when all are acknowledged. */
   async send(bytes: Uint8Array, timeoutMs?: number): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      const room = await this.host.until(() => this.roomToSend(), "room in the window", timeoutMs);
+      const room = await this.host.until(
+        () => this.roomToSend(),
+        () =>
+          `room in the window of ${this.peerWindow} (${this.sndNxt} sent, ${this.sndUna} acknowledged)`,
+        timeoutMs,
+      );
       const count = Math.min(room, bytes.length - at, BATCH_SEGMENTS * this.peerMssBytes);
       this.sendNow(bytes.subarray(at, at + count));
       at += count;
@@ -212,7 +223,7 @@ export class RawConnection {
   async untilReceived(count: number, timeoutMs?: number): Promise<void> {
     await this.host.until(
       () => this.receivedBytes >= count,
-      `${count} bytes (have ${this.receivedBytes})`,
+      () => `${count} bytes (have ${this.receivedBytes})`,
       timeoutMs,
     );
   }
@@ -309,9 +320,25 @@ export class RawConnection {
       const isProbe = payload.length === 1 && beyond === 1;
       if (!isProbe) this.fault(segment, `${beyond} bytes beyond the window`);
       this.windowProbes++;
-    } else if (ahead > 0) this.outOfOrder++;
-    else this.accept(segment, -ahead);
+    } else if (ahead > 0) {
+      this.outOfOrder++;
+      this.early.push({ ...segment, payload: segment.payload.slice() });
+    } else {
+      this.accept(segment, -ahead);
+      this.acceptEarly();
+    }
     this.acknowledgeByPolicy();
+  }
+
+  /** Takes what came before its time, as far as the gap before it is closed now. */
+  private acceptEarly(): void {
+    this.early.sort((a, b) => sequenceDistance(a.seq, b.seq));
+    for (let next = this.early[0]; next; next = this.early[0]) {
+      const ahead = sequenceDistance(next.seq, this.rcvNxt);
+      if (ahead > 0) return;
+      this.early.shift();
+      this.accept(next, -ahead);
+    }
   }
 
   /** Takes what is new in a segment whose first `known` bytes have been here before. */

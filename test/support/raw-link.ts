@@ -75,7 +75,7 @@ export abstract class RawLink {
    */
   async until<T>(
     check: () => T | undefined | false,
-    what: string,
+    what: string | (() => string),
     timeoutMs = DEFAULT_TIMEOUT_MS,
   ): Promise<T> {
     const deadline = performance.now() + timeoutMs;
@@ -84,7 +84,8 @@ export abstract class RawLink {
       if (answer !== undefined && answer !== false) return answer;
       if (performance.now() > deadline) {
         const faults = this.faults.length > 0 ? `; faults: ${this.faults.join("; ")}` : "";
-        throw new Error(`waited ${timeoutMs} ms for ${what}${faults}`);
+        const wanted = typeof what === "string" ? what : what();
+        throw new Error(`waited ${timeoutMs} ms for ${wanted}${faults}`);
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 5);

@@ -3,7 +3,8 @@
  *
  * Frames go straight through as long as the card has room. When it has none, the rest of the batch is kept here, receiving
  * is turned off so that the backend keeps what comes after it, and the card is looked at again: soon, less and less often,
- * and whenever `poke` says that something happened. A card that takes nothing for a second belongs to a guest that is
+ * and soon again when `poke` says that something happened. While it stays full it is nudged, since a guest may have overlooked
+ * what lies in it. A card that takes nothing for a second belongs to a guest that is
  * stopped or hung: what is kept here is dropped, so that no timer runs for it.
  */
 import type { FrameBatch, NetBackend } from "../backend.js";
@@ -25,6 +26,8 @@ export type Room = (typeof Room)[keyof typeof Room];
 /** Where frames are given to. */
 export interface PacedCard {
   roomFor(length: number): Room;
+  /** The card was full for a while: reminds the guest of what lies in it. */
+  nudge(): void;
   /** A frame to take within the call. Unless `writable`, it must not be written to. */
   give(frame: Uint8Array, writable: boolean): void;
 }
@@ -33,6 +36,8 @@ export interface PacedCard {
 const STALL_LIMIT_MS = 1000;
 /** How long until a full card is looked at again: at first, and at most. */
 const RETRY_MS = { first: 1, last: 64 } as const;
+/** A card that had no room for so long is nudged: a guest that is at work takes frames sooner. */
+const NUDGE_FROM_MS = 16;
 /** What is kept of one batch. */
 const HELD_LIMITS = { maxBytes: 1024 * 1024, maxFrames: 4096 } as const;
 /** Longer than any frame. */
@@ -78,9 +83,15 @@ export class PacedDelivery {
     }
   }
 
-  /** Looks at the card now, if it was full. */
+  /**
+   * Looks at a full card soon. Not now: this is called while the guest sends, in the middle of its driver, and a driver may
+   * not be prepared for frames at that point.
+   */
   poke(): void {
-    if (this.#retryTimer !== undefined) this.#deliverHeld();
+    if (this.#retryTimer === undefined || this.#retryMs === RETRY_MS.first) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryMs = RETRY_MS.first;
+    this.#retryLater();
   }
 
   /** Forgets what is kept. Receiving stays as it is. */
@@ -121,6 +132,8 @@ export class PacedDelivery {
     if (this.#giveWhileRoom() > 0) {
       this.#retryMs = RETRY_MS.first;
       this.#stalledMs = 0;
+    } else if (this.#retryMs >= NUDGE_FROM_MS) {
+      this.#card.nudge();
     }
     if (this.#nextLength() > 0) {
       if (this.#stalledMs < STALL_LIMIT_MS) {

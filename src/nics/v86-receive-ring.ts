@@ -25,6 +25,10 @@ interface Ne2k {
   readonly boundary: number;
   readonly pstart: number;
   readonly pstop: number;
+  /** Interrupt status register. */
+  readonly isr: number;
+  /** Sets bits of it, and raises the interrupt where the guest has not masked them. */
+  do_interrupt?(bits: number): void;
 }
 
 /** The way from an emulator to its cards; every step may be missing. */
@@ -41,6 +45,8 @@ interface Internals {
 
 /** Command register, bit 0: the card is stopped. */
 const STOPPED = 1;
+/** Interrupt status register, bit 0: a frame has come. */
+const FRAME_RECEIVED = 1;
 /** The card puts 4 bytes before each frame and pads it to 60. */
 const RING_HEADER_BYTES = 4;
 const MIN_FRAME_BYTES = 60;
@@ -72,6 +78,16 @@ export class V86ReceiveRing {
       case undefined:
         return Room.free;
     }
+  }
+
+  /**
+   * Linux's driver takes at most nine frames of the ring at an interrupt, and then confirms all that have come. What is left
+   * lies there until the next frame comes, which a full ring never takes: so the interrupt is raised once more.
+   */
+  nudge(): void {
+    const card = this.#ne2k;
+    if (!card || card.cr & STOPPED || card.isr & FRAME_RECEIVED) return;
+    card.do_interrupt?.(FRAME_RECEIVED);
   }
 
   #find(): void {

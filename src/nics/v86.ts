@@ -112,6 +112,9 @@ class V86Nic implements V86Attachment {
       backend,
       {
         roomFor: (length) => this.#ring.roomFor(length),
+        nudge: () => {
+          this.#ring.nudge();
+        },
         give: (frame, writable) => {
           this.#give(frame, writable);
         },

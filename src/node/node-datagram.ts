@@ -64,7 +64,8 @@ export class NodeDatagram extends ReadinessSource implements HostDatagram, Resou
   ): NodeDatagram | Error {
     const socket = createSocket({
       type: family === 4 ? "udp4" : "udp6",
-      ipv6Only: binding.ipv6Only ?? false,
+      // The system refuses the flag on an IPv4 socket (EINVAL).
+      ipv6Only: family === 6 && (binding.ipv6Only ?? false),
       lookup: answerNumericAddress,
     });
     let failure: Error | undefined;

@@ -216,7 +216,7 @@ describe.each(["virtio", "ne2k"] as const)("a full %s card", (nic) => {
     expect(attachment.statistics().droppedToGuest).toBe(0);
   });
 
-  it("gets the next frames when the guest sends: no waiting for a timer", async () => {
+  it("gets no frame while the guest sends, in the middle of its driver, but soon after", async () => {
     const emulator = new FakeEmulator({ nic, capacity });
     const { far } = attach(emulator);
     far.sendBatch(batchOf(range(0, 12).map((index) => numberedFrame(index))));
@@ -225,7 +225,8 @@ describe.each(["virtio", "ne2k"] as const)("a full %s card", (nic) => {
     expect(before).toBeLessThan(12);
     emulator.drain();
     emulator.sendFromGuest(numberedFrame(1));
-    expect(emulator.received.length).toBeGreaterThan(before);
+    expect(emulator.received.length).toBe(before);
+    await eventually(() => expect(emulator.received.length).toBeGreaterThan(before));
   });
 
   it("of a guest that hangs costs frames, but neither a timer for ever nor what comes later", async () => {

@@ -72,9 +72,11 @@ export class HostTcpServer {
     socket.on("error", (error: NodeJS.ErrnoException) => {
       errorCode = error.code;
     });
-    const end = once(socket, "close").then(() => {
-      this.#sockets.delete(socket);
-      return { sha256: hash.digest("hex"), bytes, sawFin, errorCode };
+    const end = new Promise<ConnectionEnd>((resolve) => {
+      socket.once("close", () => {
+        this.#sockets.delete(socket);
+        resolve({ sha256: hash.digest("hex"), bytes, sawFin, errorCode });
+      });
     });
     this.#ends.push(end);
     this.#handle(socket);

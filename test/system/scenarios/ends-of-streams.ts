@@ -90,8 +90,9 @@ function describeResets(rigOf: (ctx: TestContext) => Rig): void {
     // netcat has nowhere to write to, so data lies unread in its socket when it is killed: the kernel answers by RST.
     await succeed(
       guest,
-      `nc 10.0.2.2 ${String(server.port)} </dev/null | sleep 1000 & sleep 3
-      kill -9 $(pgrep -f 'nc 10.0.2.2 ${String(server.port)}'); pkill sleep; true`,
+      `rm -f /tmp/pipe; mkfifo /tmp/pipe; sleep 1001 </tmp/pipe &
+      sleep 1001 | nc 10.0.2.2 ${String(server.port)} >/tmp/pipe & netcat=$!
+      sleep 2; kill -9 $netcat; pkill -f '^sleep 1001'; rm /tmp/pipe`,
     );
     await waitUntil("the connection has come", () => server.connectionCount === 1);
     expect((await server.endOf(0)).errorCode).toBe("ECONNRESET");

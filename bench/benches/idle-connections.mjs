@@ -7,7 +7,7 @@ import { measureInTurn } from "../support/rounds.mjs";
 
 const FEW = 10;
 const MANY = 10_000;
-const TRIPS = 5_000;
+const TRIPS = 20_000;
 /** The walk is slow beside many; fewer trips say as much. */
 const WALK_TRIPS = 500;
 const ACTIVE = [1, 2, 100];

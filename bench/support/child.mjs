@@ -21,19 +21,19 @@ export class Child {
    */
   constructor(name, args = [], execArgv = []) {
     const file = fileURLToPath(new URL(`../processes/${name}.mjs`, import.meta.url));
-    this.#name = name;
+    this.#name = [name, ...args].join(" ");
     // What a child prints is not the benchmark's output.
     this.#process = fork(file, args, { execArgv, stdio: ["ignore", 2, 2, "ipc"] });
     this.#process.on("message", ({ id, result, error }) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
       if (error === undefined) waiting?.resolve(result);
-      else waiting?.reject(new Error(`${name}: ${error}`));
+      else waiting?.reject(new Error(`${this.#name}: ${error}`));
     });
     this.#ended = new Promise((resolve) => {
       this.#process.once("exit", (code, signal) => {
         for (const { reject } of this.#waiting.values()) {
-          reject(new Error(`${name} has ended (${signal ?? `status ${code}`})`));
+          reject(new Error(`${this.#name} has ended (${signal ?? `status ${code}`})`));
         }
         this.#waiting.clear();
         resolve();

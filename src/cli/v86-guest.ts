@@ -39,6 +39,11 @@ export interface V86GuestOptions {
    * otherwise all have the same.
    */
   readonly macAddress?: string | undefined;
+  /**
+   * Puts the guest on v86's own network at this URL (its `net_device.relay_url`, such as "wisp://127.0.0.1:8080/") instead
+   * of a NIC that waits to be attached: for comparison. Default: none.
+   */
+  readonly relayUrl?: string | undefined;
   /** Milliseconds until the agent must have answered. Default: 5 minutes, for a cold boot on a slow machine. */
   readonly startTimeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -102,6 +107,9 @@ export class V86Guest extends Guest {
     this.emulator = new Emulator({
       ...source,
       ...stamp.machine,
+      ...(options.relayUrl !== undefined && {
+        net_device: { ...stamp.machine.net_device, relay_url: options.relayUrl },
+      }),
       wasm_path: wasmPath,
       // The agent sets the address itself; v86 would rewrite addresses within frames instead.
       preserve_mac_from_state_image: true,

@@ -24,7 +24,7 @@ export interface AgentAnswer {
 
 /** How long to wait for an answer. */
 export interface RequestOptions {
-  /** Ends the command in the guest and rejects with the signal's reason. */
+  /** Ends the command in the guest; once it has ended the request is rejected with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds after which the same happens with a SlirpError `guestFailed`. Default: none. */
   readonly timeoutMs?: number | undefined;
@@ -43,8 +43,11 @@ export interface AgentEvents {
 interface PendingRequest {
   readonly facts: AgentFact[];
   settle(answer: AgentAnswer): void;
-  fail(error: unknown): void;
+  fail(error: Error): void;
 }
+
+/** How long a guest that was told to end a command may take to say that it has: it may not answer at all any more. */
+const STOP_TIMEOUT_MS = 5_000;
 
 /** Lines with this ID come unasked. */
 const UNASKED_ID = "0";
@@ -63,7 +66,7 @@ export class GuestAgent {
   readonly #decoder = new TextDecoder();
   #nextId = 1;
   #line = "";
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(write: (bytes: Uint8Array) => void, events: AgentEvents = {}) {
     this.#write = write;
@@ -129,17 +132,18 @@ export class GuestAgent {
     let onAbort: (() => void) | undefined;
     try {
       return await new Promise<AgentAnswer>((resolve, reject) => {
-        const giveUp = (reason: unknown) => {
-          this.#abandon(id);
-          reject(reason);
+        this.#pending.set(id, { facts: [], settle: resolve, fail: reject });
+        const giveUp = (reason: Error) => {
+          clearTimeout(timer);
+          timer = this.#abandon(id, () => reject(reason));
         };
-        onAbort = () => giveUp(signal?.reason);
+        // Whatever it is: who aborts may give any reason.
+        onAbort = () => giveUp(signal?.reason as Error);
         signal?.addEventListener("abort", onAbort, { once: true });
         if (timeoutMs !== undefined) {
           const error = timeoutError(verb, timeoutMs);
           timer = setTimeout(() => giveUp(error), timeoutMs);
         }
-        this.#pending.set(id, { facts: [], settle: resolve, fail: reject });
         this.#write(line);
       });
     } finally {
@@ -148,15 +152,22 @@ export class GuestAgent {
     }
   }
 
-  /** Nobody waits for this request any more: what it runs in the guest is ended too. */
-  #abandon(id: string): void {
-    this.#pending.delete(id);
-    if (this.#failure !== undefined) return;
+  /**
+   * Nobody waits for this request's answer any more, so what it runs in the guest is ended. `onEnded` is called when it has,
+   * so that who asks next finds the console free, or when the guest does not say so.
+   */
+  #abandon(id: string, onEnded: () => void): NodeJS.Timeout | undefined {
+    if (!this.#pending.has(id)) return undefined;
+    this.#pending.set(id, { facts: [], settle: onEnded, fail: onEnded });
     this.#write(new TextEncoder().encode(`${this.#nextId++} stop ${id}\n`));
+    return setTimeout(() => {
+      this.#pending.delete(id);
+      onEnded();
+    }, STOP_TIMEOUT_MS);
   }
 
   /** The guest is gone: every request under way and every later one is rejected with `error`. */
-  fail(error: unknown): void {
+  fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     for (const request of this.#pending.values()) request.fail(error);

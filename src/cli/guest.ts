@@ -25,7 +25,7 @@ export interface CapturedCommand {
 /** Options of {@link Guest.run}. */
 export interface RunOptions extends RequestOptions {
   /** What the command prints, both streams, unchanged. The bytes are the receiver's to keep. */
-  onOutput?(bytes: Uint8Array): void;
+  readonly onOutput?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 /** Options of {@link Guest.shell}. */

@@ -48,9 +48,9 @@ export interface V86GuestOptions {
   readonly startTimeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Everything the console prints. The bytes are the receiver's to keep. */
-  onConsole?(bytes: Uint8Array): void;
+  readonly onConsole?: ((bytes: Uint8Array) => void) | undefined;
   /** What the start is at, for people. */
-  onProgress?(text: string): void;
+  readonly onProgress?: ((text: string) => void) | undefined;
 }
 
 const DEFAULT_START_TIMEOUT_MS = 300_000;
@@ -99,7 +99,7 @@ export class V86Guest extends Guest {
     stamp: StateStamp,
     source: Partial<V86Options>,
   ) {
-    super(options.onConsole?.bind(options));
+    super(options.onConsole);
     this.stateStamp = stamp;
     this.wasRestored = source.initial_state !== undefined;
     this.#console = new ByteGatherer((bytes) => this.receiveConsole(bytes));
@@ -127,7 +127,7 @@ export class V86Guest extends Guest {
     const deadline = AbortSignal.timeout(startTimeoutMs);
     const abort = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
     const aborted = new Promise<never>((_, reject) => {
-      abort.addEventListener("abort", () => reject(abort.reason), { once: true });
+      abort.addEventListener("abort", () => reject(abort.reason as Error), { once: true });
     });
     const ready = this.wasRestored ? this.#restored() : this.agentReady;
     try {

@@ -34,7 +34,7 @@ export interface QemuGuestOptions {
   /** Milliseconds until the agent must have answered. Default: 3 minutes. */
   readonly startTimeoutMs?: number;
   /** Everything that the console prints. */
-  onConsole?(bytes: Uint8Array): void;
+  readonly onConsole?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 /**
@@ -94,7 +94,7 @@ export class QemuGuest extends Guest {
     options: QemuGuestOptions,
     place: { folder: string; server: Server; controlPath: string; commandLine: string },
   ) {
-    super(options.onConsole?.bind(options));
+    super(options.onConsole);
     this.#folder = place.folder;
     this.#server = place.server;
     this.#server.on("connection", (socket) => {

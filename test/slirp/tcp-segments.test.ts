@@ -53,7 +53,7 @@ describe("segments of one turn", () => {
 
   it("of several connections go in one write each", async () => {
     const world = await openWorld();
-    const all = [];
+    const all: Connected[] = [];
     for (let i = 0; i < 5; i++) all.push(await openConnection(world));
     world.guest.together(() => {
       for (let round = 0; round < 20; round++) {

@@ -90,9 +90,9 @@ function describeResets(rigOf: (ctx: TestContext) => Rig): void {
     // netcat has nowhere to write to, so data lies unread in its socket when it is killed: the kernel answers by RST.
     await succeed(
       guest,
-      `rm -f /tmp/pipe; mkfifo /tmp/pipe; sleep 1001 </tmp/pipe &
-      sleep 1001 | nc 10.0.2.2 ${String(server.port)} >/tmp/pipe & netcat=$!
-      sleep 2; kill -9 $netcat; pkill -f '^sleep 1001'; rm /tmp/pipe`,
+      `rm -f /tmp/pipe; mkfifo /tmp/pipe; sleep 1000 </tmp/pipe & reader=$!
+      sleep 20 | nc 10.0.2.2 ${String(server.port)} >/tmp/pipe & netcat=$!
+      sleep 2; kill -9 $netcat; kill $reader; rm /tmp/pipe`,
     );
     await waitUntil("the connection has come", () => server.connectionCount === 1);
     expect((await server.endOf(0)).errorCode).toBe("ECONNRESET");

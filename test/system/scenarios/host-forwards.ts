@@ -33,7 +33,7 @@ export function describeHostForwards(rigOf: (ctx: TestContext) => Rig): void {
       const hashes = await Promise.all(forwards.map((forward) => fetchHash(forward)));
       expect(hashes).toEqual(forwards.map(() => sha256));
     } finally {
-      await succeed(guest, "pkill httpd; rm -f /var/www/file");
+      await succeed(guest, "killall httpd; rm -f /var/www/file");
       for (const forward of forwards) slirp.removeForward(forward);
       await rm(folder, { recursive: true });
     }

@@ -5,7 +5,7 @@
 //   sink    takes bytes until FIN, then answers how many those were
 //   echo    sends back what it gets
 //   idle    holds connections
-// It clocks HTTP transfers from accepting the connection until the guest has closed it (GET) or the body is complete
+// It clocks transfers from accepting the connection until the guest has closed it (GET, sink) or the body is complete
 // (POST): starting a program in an emulated machine takes half a second that says nothing about a network.
 
 import { createServer } from "node:net";
@@ -23,7 +23,7 @@ const kinds = {
   idle: hold,
 };
 
-/** HTTP transfers that are through, oldest first, and who waits for one. */
+/** Transfers that are through, oldest first, and who waits for one. */
 const transfers = [];
 let whenTransferred;
 
@@ -98,9 +98,13 @@ function serveSource(socket) {
 }
 
 function serveSink(socket) {
-  let count = 0;
-  socket.on("data", (chunk) => (count += chunk.length));
-  socket.once("end", () => socket.end(`${count}\n`));
+  const startMs = performance.now();
+  let bytes = 0;
+  socket.on("data", (chunk) => (bytes += chunk.length));
+  socket.once("end", () => {
+    reportTransfer({ method: "sink", bytes, seconds: secondsSince(startMs) });
+    socket.end(`${bytes}\n`);
+  });
 }
 
 function serveEcho(socket) {
@@ -134,7 +138,7 @@ answerRequests({
     for (const [kind, serve] of Object.entries(kinds)) ports[kind] = await listen(serve);
     return ports;
   },
-  /** The next HTTP transfer that has ended: `{ method, bytes, seconds }`. */
+  /** The next transfer (http, sink) that has ended: `{ method, bytes, seconds }`. */
   nextTransfer: async () => {
     while (transfers.length === 0) await new Promise((resolve) => (whenTransferred = resolve));
     return transfers.shift();

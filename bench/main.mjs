@@ -22,7 +22,7 @@ async function listBenches() {
   const lines = await Promise.all(
     NAMES.map(async (name) => {
       const { description, defaultRounds } = await load(name);
-      return `  ${name.padEnd(18)}${description} (${defaultRounds} rounds)`;
+      return `  ${name.padEnd(18)}${description} (rounds: ${defaultRounds})`;
     }),
   );
   return `\nBenchmarks:\n${lines.join("\n")}`;
@@ -30,7 +30,7 @@ async function listBenches() {
 
 async function runBench(name, options) {
   const { run, defaultRounds, missing } = await load(name);
-  const reason = missing?.();
+  const reason = await missing?.();
   if (reason !== undefined) {
     process.stderr.write(`${name}: skipped: ${reason}\n`);
     return;

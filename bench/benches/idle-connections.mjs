@@ -7,6 +7,8 @@ import { measureInTurn } from "../support/rounds.mjs";
 
 const FEW = 10;
 const MANY = 10_000;
+/** What a process has open besides. */
+const SPARE_FILES = 300;
 const TRIPS = 20_000;
 /** The walk is slow beside many; fewer trips say as much. */
 const WALK_TRIPS = 500;
@@ -31,6 +33,19 @@ function variantsOf(stack, port) {
     return values;
   };
   return { list: () => trips(TRIPS, false), walk: () => trips(WALK_TRIPS, true) };
+}
+
+/** Open files that a process may have; Node raises the limit to the highest allowed by itself. */
+function openFileLimit() {
+  const { userLimits } = process.report.getReport();
+  return Number(userLimits.open_files.hard);
+}
+
+export function missing() {
+  const limit = openFileLimit();
+  // "unlimited" is not a number, and no limit.
+  if (!(limit < MANY + SPARE_FILES)) return undefined;
+  return `a process may open ${limit} files, and this needs ${MANY + SPARE_FILES} (ulimit -Hn)`;
 }
 
 export async function run({ rounds, progress }) {

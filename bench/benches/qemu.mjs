@@ -24,10 +24,8 @@ const TICKS_PER_SECOND = 100;
 export const description = "100 MiB GET and upload by a QEMU guest: our stack against -netdev user";
 export const defaultRounds = 7;
 
-const { QemuGuest, qemuMissing, virtioNetDevice } = await loadQemuGuest();
-
-export function missing() {
-  return qemuMissing();
+export async function missing() {
+  return (await loadQemuGuest()).qemuMissing();
 }
 
 /** Processor time of a process so far: utime and stime of proc(5). */
@@ -76,6 +74,7 @@ async function measureGuest(parts, ports) {
 }
 
 export async function run({ rounds, progress }) {
+  const { QemuGuest, virtioNetDevice } = await loadQemuGuest();
   const folder = await mkdtemp(join(tmpdir(), "slirp-wasm-bench-"));
   const path = join(folder, "qemu");
   const server = new Child("traffic-server");

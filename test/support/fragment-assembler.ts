@@ -25,6 +25,7 @@ export class FragmentAssembler {
     if (pieces.at(-1)?.more !== false) return undefined;
     this.incomplete.delete(key);
     const whole = Buffer.concat(pieces.map(({ payload }) => payload));
-    return parseTransport(fragment, fragment.protocol, whole);
+    const { family, source, destination, hopLimit } = fragment;
+    return parseTransport({ family, source, destination, hopLimit }, fragment.protocol, whole);
   }
 }

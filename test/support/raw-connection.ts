@@ -81,7 +81,6 @@ export class RawConnection {
   private readonly host: ConnectionHost;
   private readonly initialSequence: number;
   private readonly received = new ReceivedBytes();
-  private early: TcpSegment[] = [];
   /** Behind the last byte that the stack may ever have thought we take. */
   private windowEdge = 0;
   readonly mssBytes: number;
@@ -339,17 +338,6 @@ export class RawConnection {
       if (ahead > 0) return;
       this.early.shift();
       this.accept(next, -ahead);
-    }
-  }
-
-  /** Takes segments that came before their turn, which has come now. */
-  private acceptEarly(): void {
-    this.early.sort((a, b) => sequenceDistance(a.seq, b.seq));
-    for (let next = this.early[0]; next; next = this.early[0]) {
-      const known = sequenceDistance(this.rcvNxt, next.seq);
-      if (known < 0) return;
-      this.early.shift();
-      if (known <= next.payload.length) this.accept(next, known);
     }
   }
 

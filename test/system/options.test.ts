@@ -37,8 +37,12 @@ describe("a stack's options", () => {
     if (reason !== undefined) ctx.skip(reason);
     if (!guest) throw new Error("the guest was not started");
     await using slirp = await createSlirp(options);
-    using _attachment = attachV86(guest.emulator, slirp, { nic: "virtio" });
-    await use(guest, slirp);
+    const attachment = attachV86(guest.emulator, slirp, { nic: "virtio" });
+    try {
+      await use(guest, slirp);
+    } finally {
+      attachment.detach();
+    }
   }
 
   it("tell the guest its names, networks and boot server, in the words of QEMU's -netdev", async (ctx) => {

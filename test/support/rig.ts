@@ -25,6 +25,8 @@ export interface Rig extends AsyncDisposable {
 /** One way to put a rig together. */
 export interface RigKind {
   readonly name: string;
+  /** What the guest puts in one piece, bytes. Default 16 MiB. */
+  readonly uploadBytes?: number;
   /** Why it cannot run here, for `ctx.skip`; undefined when it can. */
   missing(): string | undefined;
   start(options?: CreateSlirpOptions): Promise<Rig>;
@@ -63,6 +65,8 @@ export const V86_VIRTIO: RigKind = {
 
 export const V86_NE2K: RigKind = {
   name: "v86 with ne2k",
+  // Its driver moves every word by an access to a port, and v86 leaves compiled code for each.
+  uploadBytes: 4 * 1024 * 1024,
   missing: v86ImageMissing,
   start: (options) => startV86Rig("ne2k", options),
 };

@@ -25,6 +25,8 @@ export type Room = (typeof Room)[keyof typeof Room];
 
 /** Where frames are given to. */
 export interface PacedCard {
+  /** Called before frames are given, once for all that are given together. */
+  prepare?(): void;
   roomFor(length: number): Room;
   /** The card was full for a while: reminds the guest of what lies in it. */
   nudge(): void;
@@ -70,6 +72,7 @@ export class PacedDelivery {
 
   /** Frames that the backend pushed. */
   deliver(batch: FrameBatch): void {
+    this.#card.prepare?.();
     for (let i = 0; i < batch.count; i++) {
       const offset = batch.offsets[i] ?? 0;
       const length = batch.lengths[i] ?? 0;
@@ -151,6 +154,7 @@ export class PacedDelivery {
   }
 
   #giveWhileRoom(): number {
+    this.#card.prepare?.();
     const scratch = (this.#scratch ??= new Uint8Array(SCRATCH_BYTES));
     for (let given = 0; ; given++) {
       const next = this.#nextLength();

@@ -3,8 +3,9 @@
  *
  * v86 speaks by events: `net0-send` has a frame of the guest, `net0-receive` is one for it. Both are synchronous, and both
  * sides copy within the call (the backend by contract, v86's cards into guest memory or their own), so nothing is copied
- * here but what has to wait or to be changed. Three things are put right on the way:
+ * here but what has to wait or to be changed. Four things are put right on the way:
  * - A card that is full gets its frames when it has room again, instead of losing them (paced-delivery.ts).
+ * - A guest whose interrupts v86 has lost gets them again (v86-interrupts.ts).
  * - ne2k drops every multicast, so router advertisements; the same frame sent to the guest's own address is taken.
  * - The guest's address is learned from what it sends: `net0-mac` is wrong after a state was restored.
  * A restored guest goes on with this attachment; frames that were waiting for the old one reach it and do no harm.
@@ -21,6 +22,7 @@ import {
   writeMac,
 } from "./mac-address.js";
 import { PacedDelivery } from "./paced-delivery.js";
+import { V86Interrupts } from "./v86-interrupts.js";
 import { V86ReceiveRing } from "./v86-receive-ring.js";
 
 /** What an emulator must have; v86's class `V86` has it. */
@@ -42,12 +44,14 @@ export interface AttachV86Options {
   readonly maxWaitingFrames?: number;
 }
 
-/** Frames that an attachment dropped itself. */
+/** What an attachment dropped itself, and put right. */
 export interface V86AttachmentStatistics {
   /** Of the guest: the backend had no room for longer than the queue lasted. */
   readonly droppedFromGuest: number;
   /** Towards the guest: its card was off, or took nothing for a second. */
   readonly droppedToGuest: number;
+  /** How often v86's interrupt controller had to be freed (v86-interrupts.ts). */
+  readonly unblockedInterrupts: number;
 }
 
 /** A guest that is on the network. */
@@ -83,6 +87,7 @@ class V86Nic implements V86Attachment {
   readonly #bus: NonNullable<V86Emulator["bus"]>;
   readonly #backend: NetBackend;
   readonly #ring: V86ReceiveRing;
+  readonly #interrupts: V86Interrupts;
   readonly #delivery: PacedDelivery;
   readonly #nic: "virtio" | "ne2k" | "auto";
   readonly #maxWaitingFrames: number;
@@ -96,6 +101,7 @@ class V86Nic implements V86Attachment {
   #waiting: FrameQueue | undefined;
   #scratch: Uint8Array | undefined;
   #droppedFromGuest = 0;
+  #unblockedInterrupts = 0;
 
   constructor(emulator: V86Emulator, backend: NetBackend, options: AttachV86Options) {
     if (!emulator.bus) {
@@ -108,9 +114,13 @@ class V86Nic implements V86Attachment {
     this.#bus = emulator.bus;
     this.#backend = backend;
     this.#ring = new V86ReceiveRing(emulator);
+    this.#interrupts = new V86Interrupts(emulator);
     this.#delivery = new PacedDelivery(
       backend,
       {
+        prepare: () => {
+          if (this.#interrupts.unblock()) this.#unblockedInterrupts++;
+        },
         roomFor: (length) => this.#ring.roomFor(length),
         nudge: () => {
           this.#ring.nudge();
@@ -146,7 +156,11 @@ class V86Nic implements V86Attachment {
   }
 
   statistics(): V86AttachmentStatistics {
-    return { droppedFromGuest: this.#droppedFromGuest, droppedToGuest: this.#delivery.dropped };
+    return {
+      droppedFromGuest: this.#droppedFromGuest,
+      droppedToGuest: this.#delivery.dropped,
+      unblockedInterrupts: this.#unblockedInterrupts,
+    };
   }
 
   detach(): void {

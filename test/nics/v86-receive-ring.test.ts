@@ -1,38 +1,14 @@
 /**
  * The state of v86's cards is read from v86's inside, which it does not document: this fails when a new v86 moves it.
  */
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { V86 } from "v86";
 import { describe, expect, it } from "vitest";
 import { Room } from "../../src/nics/paced-delivery.js";
 import { V86ReceiveRing } from "../../src/nics/v86-receive-ring.js";
-
-const WASM_PATH = join(dirname(createRequire(import.meta.url).resolve("v86")), "v86.wasm");
-
-/** A machine without software: its cards are as they are when it is switched on. */
-async function makeMachine(nic: "virtio" | "ne2k"): Promise<V86> {
-  const emulator = new V86({
-    wasm_path: WASM_PATH,
-    memory_size: 16 * 1024 * 1024,
-    vga_memory_size: 2 * 1024 * 1024,
-    net_device: { type: nic },
-    disable_keyboard: true,
-    disable_mouse: true,
-    disable_speaker: true,
-    autostart: false,
-  });
-  await new Promise<void>((resolve) => {
-    emulator.add_listener("emulator-ready", () => {
-      resolve();
-    });
-  });
-  return emulator;
-}
+import { makeV86Machine } from "../support/v86-machine.js";
 
 describe.each(["virtio", "ne2k"] as const)("v86's %s card", (nic) => {
   it("is found, and is not set up without a driver", async () => {
-    const emulator = await makeMachine(nic);
+    const emulator = await makeV86Machine(nic);
     const ring = new V86ReceiveRing(emulator);
     expect(ring.nic).toBe(nic);
     expect(ring.roomFor(60)).toBe(Room.none);

@@ -119,6 +119,26 @@ describe("attachV86", () => {
     expect(near.peek()).toBe(60);
   });
 
+  it("frees v86's interrupt controller before it gives frames, and counts that", async () => {
+    const memory = new Uint8Array(64);
+    memory[2] = 4;
+    const cpu = {
+      in_hlt: [1],
+      flags: [0x202],
+      wasm_memory: { buffer: memory.buffer },
+      get_pic_addr_master: () => 0,
+      get_pic_addr_slave: () => 32,
+    };
+    const emulator = Object.assign(new FakeEmulator(), { v86: { cpu } });
+    const { attachment, far } = attach(emulator);
+    far.send(numberedFrame(1));
+    await eventually(() => {
+      expect(indices(emulator.received)).toEqual([1]);
+    });
+    expect(memory[2]).toBe(0);
+    expect(attachment.statistics().unblockedInterrupts).toBe(1);
+  });
+
   it("is unplugged, not broken, when the backend is closed under it", async () => {
     const emulator = new FakeEmulator();
     const { near } = attach(emulator);

@@ -65,7 +65,7 @@ export const V86_VIRTIO: RigKind = {
 
 export const V86_NE2K: RigKind = {
   name: "v86 with ne2k",
-  // Its driver moves every word by an access to a port, and v86 leaves compiled code for each.
+  // Sending is slow there: 16 MiB do not get through within 150 s on two busy cores.
   uploadBytes: 4 * 1024 * 1024,
   missing: v86ImageMissing,
   start: (options) => startV86Rig("ne2k", options),

@@ -27,6 +27,7 @@ static uint8_t input[2][INPUT_BYTES] __attribute__((aligned(8)));
 static int filling; /* which of them JavaScript fills */
 static uint8_t output[OUTPUT_BYTES] __attribute__((aligned(8)));
 static uint32_t output_used;
+static uint32_t sent;
 static uint32_t offsets[OUTPUT_FRAMES];
 static uint32_t lengths[OUTPUT_FRAMES];
 
@@ -91,12 +92,18 @@ bool frames_have_output_room(void)
     return output_used + BURST_BYTES <= OUTPUT_BYTES && shared.output_count < OUTPUT_FRAMES / 2;
 }
 
+uint32_t frames_sent(void)
+{
+    return sent;
+}
+
 ssize_t frames_send_packet(const void *frame, size_t length, void *opaque)
 {
     (void)opaque;
     uint32_t header = shared.header_length;
     uint32_t size = (header + length + 3) & ~3u;
 
+    sent++;
     restart_if_empty();
     if (is_full(size) && shared.receive_enabled) {
         host_deliver();

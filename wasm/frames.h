@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Lays out the areas. Called before anything else. */
@@ -14,6 +15,8 @@ void frames_set_header_length(unsigned length);
 void frames_input(void);
 /* libslirp's send_packet callback. */
 ssize_t frames_send_packet(const void *frame, size_t length, void *opaque);
+/* Frames that send_packet was given, ever; wraps around. */
+uint32_t frames_sent(void);
 /* Room for a burst of frames: as long as there is none, nothing more is read from the host. */
 bool frames_have_output_room(void);
 

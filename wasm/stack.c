@@ -197,6 +197,20 @@ static bool has_waiting_frames(void)
     return the_slirp->if_fastq.qh_link != &the_slirp->if_fastq || the_slirp->if_batchq.qh_link != &the_slirp->if_batchq;
 }
 
+/* if_start takes one frame a socket from those that waited for a neighbour's address: call it for as long as frames leave. */
+static void send_waiting_frames(void)
+{
+    uint32_t sent;
+
+    do {
+        if (!has_waiting_frames()) {
+            return;
+        }
+        sent = frames_sent();
+        if_start(the_slirp);
+    } while (frames_sent() != sent);
+}
+
 static void run_timers(void)
 {
     if (tick_due >= 0 && now_ms >= tick_due) {
@@ -245,9 +259,7 @@ static double run_turn(double now, void (*drive)(void))
     drive();
     streams_flush();
     run_timers();
-    if (has_waiting_frames()) {
-        if_start(the_slirp);
-    }
+    send_waiting_frames();
     return arm_timers(busy);
 }
 

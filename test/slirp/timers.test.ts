@@ -68,6 +68,21 @@ describe("an idle stack", () => {
   });
 });
 
+describe("datagrams that waited for the guest's address", () => {
+  it("leave together once it is known, while the clock stands still", async () => {
+    const world = await openStill();
+    const { socket, endpoint } = await world.peers.udpSocket();
+    socket.on("message", (bytes, { port }) => socket.send(bytes, port, "127.0.0.1"));
+    // The guest's first traffic: the stack has to ask for its address before it can answer.
+    world.guest.together(() => {
+      for (let i = 0; i < 100; i++)
+        world.guest.sendDatagram(3000, GATEWAY[4], endpoint.port, Buffer.from(String(i)));
+    });
+    for (let i = 0; i < 100; i++)
+      expect((await world.guest.nextDatagram(3000)).payload.toString()).toBe(String(i));
+  });
+});
+
 describe("what ends by time", () => {
   it("TIME_WAIT", async () => {
     const world = await openStill({ slirp: { ipv6: false } });

@@ -25,8 +25,6 @@ export interface Rig extends AsyncDisposable {
 /** One way to put a rig together. */
 export interface RigKind {
   readonly name: string;
-  /** What the guest puts in one piece, bytes. Default 16 MiB. */
-  readonly uploadBytes?: number;
   /** Why it cannot run here, for `ctx.skip`; undefined when it can. */
   missing(): string | undefined;
   start(options?: CreateSlirpOptions): Promise<Rig>;
@@ -65,8 +63,6 @@ export const V86_VIRTIO: RigKind = {
 
 export const V86_NE2K: RigKind = {
   name: "v86 with ne2k",
-  // Sending is slow there: 16 MiB do not get through within 150 s on two busy cores.
-  uploadBytes: 4 * 1024 * 1024,
   missing: v86ImageMissing,
   start: (options) => startV86Rig("ne2k", options),
 };

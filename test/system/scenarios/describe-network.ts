@@ -35,7 +35,7 @@ export function describeNetwork(kind: RigKind): void {
       if (!resolver) throw new Error("the resolver was not started");
       return resolver;
     });
-    describeTransfers(rigOf, kind.uploadBytes);
+    describeTransfers(rigOf);
     describeEndsOfStreams(rigOf);
     describeDatagrams(rigOf);
     describeHostForwards(rigOf);

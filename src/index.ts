@@ -19,6 +19,7 @@ export * from "./virtio-net.js";
 export { loadModule, type ModuleSource } from "./slirp/load-module.js";
 export { Slirp, type SlirpParts } from "./slirp/slirp.js";
 export type { LogLevel } from "./slirp/stack.js";
+export type { GuestChannel, GuestChannelOptions } from "./slirp/guest-channels.js";
 export type { SocketDescription } from "./slirp/socket-table.js";
 
 /** How a stack is made; see {@link createSlirp}. */

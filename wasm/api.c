@@ -66,19 +66,19 @@ struct socket *slirp_find_ctl_socket(Slirp *slirp, struct in_addr guest_addr, in
 size_t api_guestfwd_room(uint32_t address, int port)
 {
     struct in_addr guest = { .s_addr = address };
-    struct socket *so = slirp_find_ctl_socket(the_slirp, guest, htons(port));
+    struct socket *so = slirp_find_ctl_socket(the_slirp, guest, port);
     if (!so) {
         return 0;
     }
     sb_grow(&so->so_snd, so->so_snd.sb_limit);
-    return slirp_socket_can_recv(the_slirp, guest, htons(port));
+    return slirp_socket_can_recv(the_slirp, guest, port);
 }
 
 void api_guestfwd_send(uint32_t address, int port, const uint8_t *bytes, int length)
 {
     struct in_addr guest = { .s_addr = address };
     if (length > 0 && (size_t)length <= api_guestfwd_room(address, port)) {
-        slirp_socket_recv(the_slirp, guest, htons(port), bytes, length);
+        slirp_socket_recv(the_slirp, guest, port, bytes, length);
     }
 }
 
@@ -132,6 +132,7 @@ int api_state_load(uint8_t *bytes, size_t length, int version)
     struct state_text text = { .bytes = bytes, .length = length };
     int answer = slirp_state_load(the_slirp, version, state_read, &text);
     lookup_rebuild(the_slirp);
+    stack_loaded();
     return answer;
 }
 

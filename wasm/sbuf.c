@@ -23,7 +23,10 @@ void sbreserve(struct sbuf *sb, size_t limit)
 
 void sb_restore(struct sbuf *sb, size_t size)
 {
+    uint32_t loaded = MIN(sb->sb_cc, size);
+
     sbreserve(sb, MAX(size, SBUF_DEFAULT_LIMIT));
+    sb->sb_cc = loaded;
     sb->sb_size = size;
     sb->sb_wptr = sb->sb_rptr = sb->sb_data = g_malloc(size);
 }

@@ -51,7 +51,7 @@ void sbcopy(struct sbuf *sb, size_t offset, size_t length, char *target);
 uint32_t sb_grow(struct sbuf *sb, uint32_t wanted);
 /* Gives the memory of an empty ring back if it was not used since the last call. */
 void sb_trim(struct sbuf *sb);
-/* For a saved state: limit and memory at once. */
+/* For a saved state: limit and memory at once, and the bytes that sb_cc has been loaded with. */
 void sb_restore(struct sbuf *sb, size_t size);
 /* The two halves of what the ring holds; the second may be empty. */
 void sb_pieces(const struct sbuf *sb, const char **first, uint32_t *first_length, const char **second,

@@ -94,6 +94,11 @@ void stack_destroy(void)
     }
 }
 
+void stack_loaded(void)
+{
+    tick_due = now_ms + TICK_MS;
+}
+
 /* The resolver is whatever the host network names when the guest asks; libslirp gets an address that stands for it. */
 int __wrap_get_dns_addr(struct in_addr *address)
 {

@@ -13,6 +13,9 @@ extern Slirp *the_slirp;
 /* Time of the turn that runs, as JavaScript gave it: the clock does not move within a turn. */
 extern double now_ms;
 
+/* A saved state was loaded: its connections have timers that run. */
+void stack_loaded(void);
+
 /* What the stack is made of (configure.c). */
 const SlirpConfig *stack_configuration(void);
 

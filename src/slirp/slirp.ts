@@ -3,26 +3,15 @@
  *
  * `createSlirp` of an entry makes one; it gives the host network and the compiled module, which this folder does not choose.
  */
-import {
-  SendStatus,
-  type BackendCallbacks,
-  type BackendStatistics,
-  type FrameBatch,
-  type HeaderLength,
-  type NetBackend,
-  type SendResult,
-} from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
 import type { GuestForward, HostForward, ResolvedSlirpOptions } from "../slirp-options.js";
 import { Forwards } from "./forwards.js";
-import { SharedField } from "./module-instance.js";
+import { GuestChannels, type GuestChannel, type GuestChannelOptions } from "./guest-channels.js";
+import { loadState, saveState } from "./saved-state.js";
 import type { SocketDescription } from "./socket-table.js";
+import { StackBackend } from "./stack-backend.js";
 import { Stack, type LogLevel } from "./stack.js";
-
-const ETHERNET_HEADER_BYTES = 14;
-/** The largest IP packet and its Ethernet header; a longer frame is no frame. */
-const MAX_FRAME_BYTES = 65535 + ETHERNET_HEADER_BYTES;
 
 /** What a stack is made of. */
 export interface SlirpParts {
@@ -41,45 +30,28 @@ export interface SlirpParts {
 }
 
 /** See the top of the file. */
-export class Slirp implements NetBackend {
-  readonly name = "slirp";
-  callbacks: BackendCallbacks | undefined;
-
+export class Slirp extends StackBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;
 
   private readonly parts: SlirpParts;
-  private readonly stack: Stack;
   private readonly forwardTable: Forwards;
-  private readonly result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  private readonly counters = {
-    framesFromGuest: 0,
-    framesToGuest: 0,
-    bytesFromGuest: 0,
-    bytesToGuest: 0,
-    dropped: 0,
-  };
-  private headerLength: HeaderLength = 0;
-  private receiving = false;
-  private nicWaits = false;
-  private closing: Promise<void> | undefined;
+  private readonly channels: GuestChannels;
 
   private constructor(parts: SlirpParts) {
+    super(
+      (observer) =>
+        new Stack(parts.module, parts.network, parts.options, {
+          ...observer,
+          onLog: (level, text) => parts.onLog?.(level, text),
+        }),
+    );
     this.parts = parts;
     this.options = parts.options;
-    this.stack = new Stack(parts.module, parts.network, parts.options, {
-      onFrames: (batch) => {
-        this.pushFrames(batch);
-      },
-      onRoom: () => {
-        this.tellWritable();
-      },
-      onFailure: (error) => {
-        this.callbacks?.onError?.(error);
-      },
-      onLog: (level, text) => parts.onLog?.(level, text),
-    });
     this.forwardTable = new Forwards(this.stack);
+    this.channels = new GuestChannels(this.stack, () => {
+      this.checkOpen();
+    });
     parts.signal?.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -111,7 +83,7 @@ export class Slirp implements NetBackend {
   async addForward(forward: HostForward | string): Promise<HostForward> {
     this.checkOpen();
     const added = await this.forwardTable.add(this.readForward(forward));
-    if (this.closing) {
+    if (this.isClosed) {
       throw new SlirpError(
         ErrorCode.closed,
         "the stack was closed while the forward was being bound",
@@ -134,6 +106,10 @@ export class Slirp implements NetBackend {
   /** Gives an address of the guest's network to something on the host. @throws SlirpError, see `Forwards.addGuest`. */
   addGuestForward(forward: GuestForward): void {
     this.checkOpen();
+    if (this.channels.has(forward.serverAddress, forward.serverPort)) {
+      const text = `guest forward: ${forward.serverAddress.address} port ${String(forward.serverPort)} has a guest channel`;
+      throw new SlirpError(ErrorCode.forwardFailed, text);
+    }
     this.forwardTable.addGuest(forward);
   }
 
@@ -142,103 +118,39 @@ export class Slirp implements NetBackend {
     return this.forwardTable.listGuest();
   }
 
-  send(frame: Uint8Array): SendStatus {
-    return this.sendBytes(frame, 0, frame.length);
-  }
-
-  sendGathered(pieces: readonly Uint8Array[]): SendStatus {
-    let length = 0;
-    for (const piece of pieces) length += piece.length;
-    if (!this.accepts(length)) return SendStatus.dropped;
-    const taken =
-      this.stack.areas.putGathered(pieces, length) ||
-      (this.tryMakeRoom() && this.stack.areas.putGathered(pieces, length));
-    return this.finishSend(taken, length);
-  }
-
-  sendBatch(batch: FrameBatch): SendResult {
-    const { result } = this;
-    result.dropped = 0;
-    result.consumed = 0;
-    for (; result.consumed < batch.count; result.consumed++) {
-      const status = this.sendBytes(
-        batch.bytes,
-        batch.offsets[result.consumed] ?? 0,
-        batch.lengths[result.consumed] ?? 0,
-      );
-      if (status === SendStatus.mustWait) {
-        result.status = status;
-        return result;
-      }
-      if (status === SendStatus.dropped) result.dropped++;
+  /**
+   * Gives an address of the guest's network to JavaScript: a channel of bytes without a socket on the host.
+   * @throws SlirpError `forwardFailed` where the address or port cannot be had.
+   */
+  openGuestChannel(options: GuestChannelOptions): GuestChannel {
+    this.checkOpen();
+    const { address, port } = options;
+    const forward = this.guestForwards().find(
+      (other) => other.serverPort === port && other.serverAddress.address === address.address,
+    );
+    if (forward) {
+      const text = `guest channel: ${address.address} port ${String(port)} has a guest forward`;
+      throw new SlirpError(ErrorCode.forwardFailed, text);
     }
-    result.status = result.dropped > 0 ? SendStatus.dropped : SendStatus.taken;
-    return result;
+    return this.channels.open(options);
   }
 
-  enableReceive(): void {
+  /**
+   * The stack's state, for a stack made later with the same options and the same guest channels open: leases and guest
+   * channels' connections. Other connections cannot be saved: their sockets are the host's.
+   */
+  saveState(): Uint8Array<ArrayBuffer> {
     this.checkOpen();
-    this.receiving = true;
-    if (!this.stack.failed) this.stack.setPushing(true);
+    return saveState(this.stack);
   }
 
-  disableReceive(): void {
+  /**
+   * Loads what `saveState` gave. Only into a stack that no guest has used yet; after an error it must be closed.
+   * @throws SlirpError `invalidConfiguration` where the bytes do not fit this stack.
+   */
+  loadState(saved: Uint8Array): void {
     this.checkOpen();
-    this.receiving = false;
-    this.stack.setPushing(false);
-  }
-
-  peek(): number {
-    this.checkPulling();
-    return this.stack.areas.peek();
-  }
-
-  receive(target: Uint8Array): number {
-    this.checkPulling();
-    const { areas, loop } = this.stack;
-    const length = areas.peek();
-    if (length === 0) return 0;
-    if (length > target.length) {
-      throw new RangeError(
-        `the next frame has ${String(length)} bytes, the target only ${String(target.length)}`,
-      );
-    }
-    areas.take(target);
-    this.counters.framesToGuest++;
-    this.counters.bytesToGuest += length - this.headerLength;
-    // What was kept back for want of room can come now.
-    if (areas.peek() === 0) loop.requestSoon();
-    return length;
-  }
-
-  /** libslirp computes every checksum and cuts every segment itself: no features, with any header. */
-  capabilities(_headerLength: HeaderLength): bigint {
-    this.checkOpen();
-    return 0n;
-  }
-
-  setCapabilities(features: bigint, headerLength: HeaderLength): void {
-    this.checkOpen();
-    if (features !== 0n || ![0, 10, 12].includes(headerLength)) {
-      const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;
-      const text = `slirp cannot do ${asked}: it has no features, and header lengths 0, 10 and 12`;
-      throw new SlirpError(ErrorCode.unsupportedCapability, text);
-    }
-    this.headerLength = headerLength;
-    this.stack.call(() => {
-      this.stack.instance.exports.frames_set_header_length(headerLength);
-    });
-  }
-
-  statistics(): BackendStatistics {
-    this.checkOpen();
-    const { instance } = this.stack;
-    const { dropped, ...counters } = this.counters;
-    return {
-      ...counters,
-      droppedFromGuest: dropped + instance.get(SharedField.inputDropped),
-      droppedToGuest: instance.get(SharedField.outputDropped),
-    };
+    loadState(this.stack, saved);
   }
 
   /** Linear memory of the stack, bytes: what it has ever needed, for it does not shrink. */
@@ -282,40 +194,17 @@ export class Slirp implements NetBackend {
     this.parts.network.unref();
   }
 
-  close(): Promise<void> {
-    this.closing ??= this.closeOnce();
-    return this.closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
   private readonly onAbort = (): void => {
     void this.close();
   };
 
-  private async closeOnce(): Promise<void> {
-    this.callbacks = undefined;
+  protected override afterTurn(): void {
+    this.channels.tellWritable();
+  }
+
+  protected override async release(): Promise<void> {
     this.parts.signal?.removeEventListener("abort", this.onAbort);
-    // A NIC may close the backend from within onFrames, which the module itself may have called.
-    while (this.stack.isBusy) await Promise.resolve();
-    this.stack.destroy();
     if (this.parts.ownsNetwork) await this.parts.network.close();
-  }
-
-  private checkOpen(): void {
-    if (this.closing) throw new SlirpError(ErrorCode.closed, "the slirp backend is closed");
-  }
-
-  private checkPulling(): void {
-    this.checkOpen();
-    if (this.receiving) {
-      throw new SlirpError(
-        ErrorCode.invalidConfiguration,
-        "frames are pushed: call disableReceive before peek or receive",
-      );
-    }
   }
 
   private readForward(forward: HostForward | string): HostForward {
@@ -325,54 +214,5 @@ export class Slirp implements NetBackend {
       ErrorCode.invalidConfiguration,
       `no parser was given for the rule "${forward}": give an object`,
     );
-  }
-
-  private accepts(length: number): boolean {
-    this.checkOpen();
-    const bytes = length - this.headerLength;
-    if (!this.stack.failed && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES)
-      return true;
-    this.counters.dropped++;
-    return false;
-  }
-
-  private sendBytes(bytes: Uint8Array, offset: number, length: number): SendStatus {
-    if (!this.accepts(length)) return SendStatus.dropped;
-    const { areas } = this.stack;
-    const taken =
-      areas.put(bytes, offset, length) || (this.tryMakeRoom() && areas.put(bytes, offset, length));
-    return this.finishSend(taken, length);
-  }
-
-  /** False from within a callback of the module: the frames then wait for the turn after it. */
-  private tryMakeRoom(): boolean {
-    if (this.stack.isBusy) return false;
-    this.stack.makeRoom();
-    return !this.stack.failed;
-  }
-
-  private finishSend(taken: boolean, length: number): SendStatus {
-    this.stack.loop.requestSoon();
-    if (taken) {
-      this.counters.framesFromGuest++;
-      this.counters.bytesFromGuest += length - this.headerLength;
-      return SendStatus.taken;
-    }
-    this.nicWaits = true;
-    return SendStatus.mustWait;
-  }
-
-  private pushFrames(batch: FrameBatch): void {
-    const { callbacks, counters } = this;
-    counters.framesToGuest += batch.count;
-    for (let i = 0; i < batch.count; i++)
-      counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.headerLength;
-    callbacks?.onFrames(batch);
-  }
-
-  private tellWritable(): void {
-    if (!this.nicWaits) return;
-    this.nicWaits = false;
-    this.callbacks?.onWritable?.();
   }
 }

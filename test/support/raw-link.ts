@@ -27,7 +27,7 @@ const MAX_FAULTS = 20;
 
 /** See the top of the file. */
 export abstract class RawLink {
-  readonly backend: NetBackend;
+  backend: NetBackend;
   readonly mac: Uint8Array;
   readonly mtuBytes: number;
   /** What the stack did wrong. */
@@ -54,6 +54,13 @@ export abstract class RawLink {
     this.mac = options.mac ?? GUEST_MAC;
     this.headerLength = options.headerLength ?? 0;
     this.mtuBytes = options.mtuBytes ?? 1500;
+    this.moveTo(backend);
+  }
+
+  /** Goes on at another backend, which must not have a header length of its own: the guest's card is unplugged and put in. */
+  moveTo(backend: NetBackend): void {
+    this.backend = backend;
+    this.mustWait = false;
     backend.callbacks = {
       onFrames: (batch) => {
         this.receiveBatch(batch);

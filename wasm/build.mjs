@@ -30,6 +30,9 @@ const wraps = [
   "sofree",
   "sowrite", // streams.c: one call for both halves of the ring
   "tcp_output", // one acknowledgement a turn
+  "tcp_input", // window-scale.c: the guest's SYN
+  "ip_output", // and ours
+  "ip6_output",
   "sodrop", // reading goes on when the guest has acknowledged
   "soisfconnected", // reading begins when the guest has answered
   "tcp_close", // the guest's RST reaches the host

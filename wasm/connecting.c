@@ -9,6 +9,7 @@
 #include "connecting.h"
 #include "descriptors.h"
 #include "ip_icmp.h"
+#include "window-scale.h"
 
 static bool is_network(int error)
 {
@@ -65,22 +66,17 @@ static void report_unreachable(struct socket *so, int error)
  * libslirp reads the options of a guest's SYN only when connect succeeds on the spot; when it answers later, as it does for a socket that
  * never blocks, the guest's largest segment is forgotten and it gets whatever the MTU allows (RFC 9293 3.7.1 forbids that).
  */
-static void learn_segment_size(struct socket *so)
+static void learn_options(struct socket *so)
 {
     struct tcpiphdr *header = so->so_ti;
-    const uint8_t *option = (uint8_t *)header + sizeof(*header);
-    const uint8_t *end = option + (header->ti_off << 2) - sizeof(struct tcphdr);
+    const uint8_t *options = (uint8_t *)(header + 1);
+    size_t length = (header->ti_off << 2) - sizeof(struct tcphdr);
+    const uint8_t *segment = tcp_find_option(options, length, TCPOPT_MAXSEG, TCPOLEN_MAXSEG);
 
-    while (option < end && *option != TCPOPT_EOL) {
-        int length = *option == TCPOPT_NOP ? 1 : end - option > 1 ? option[1] : 0;
-        if (length == 0 || length > end - option) {
-            return; /* no option at all: the rest means nothing */
-        }
-        if (*option == TCPOPT_MAXSEG && length == TCPOLEN_MAXSEG) {
-            tcp_mss(sototcpcb(so), option[2] << 8 | option[3]);
-        }
-        option += length;
+    if (segment) {
+        tcp_mss(sototcpcb(so), segment[2] << 8 | segment[3]);
     }
+    window_scale_learn(sototcpcb(so), options, length);
 }
 
 /* What only the host itself, or somebody speaking for it, can have said; everything else is said by a router. */
@@ -102,7 +98,7 @@ void connecting_finish(int fd, struct socket *so)
         so->so_state &= SS_PERSISTENT_MASK;
         so->so_state |= SS_NOFDREF;
     } else {
-        learn_segment_size(so);
+        learn_options(so);
     }
     tcp_input(NULL, sizeof(struct ip), so, so->so_ffamily);
 }

@@ -17,6 +17,7 @@
 #include "host.h"
 #include "stack.h"
 #include "streams.h"
+#include "window-scale.h"
 
 /* Descriptors with data to send or an acknowledgement to give, each once. */
 static int dirty[DESCRIPTOR_LIMIT];
@@ -65,7 +66,7 @@ int __wrap_tcp_output(struct tcpcb *tp)
         mark_dirty(so->s, descriptor);
         return 0;
     }
-    return __real_tcp_output(tp);
+    return window_scale_output(tp, __real_tcp_output);
 }
 
 void stream_has_data_to_send(struct socket *so)
@@ -147,6 +148,7 @@ void streams_flush(void)
 void __wrap_sodrop(struct socket *so, int length)
 {
     sototcpcb(so)->t_dupacks = 0;
+    window_scale_acknowledged(sototcpcb(so), length);
     if (sbdrop(&so->so_snd, length)) {
         descriptor_requeue(so->s);
         so->slirp->cb->notify(so->slirp->opaque);
@@ -165,6 +167,7 @@ void __wrap_soisfconnected(struct socket *so)
 
     if (tp && tp->t_state >= TCPS_SYN_SENT) {
         uint32_t segment = tp->t_maxseg;
+        window_scale_learn_current(tp); /* by the SYN-ACK, where the host began */
         tp->snd_cwnd = MAX(tp->snd_cwnd, MIN(10 * segment, MAX(2 * segment, INITIAL_WINDOW_BYTES)));
     }
     __real_soisfconnected(so);
@@ -202,7 +205,7 @@ enum { WINDOW_UPDATE_BYTES = 32 * 1024 };
 static void update_window(struct socket *so)
 {
     struct tcpcb *tp = sototcpcb(so);
-    int32_t open = MIN(sbspace(&so->so_rcv), TCP_MAXWIN);
+    int32_t open = MIN(sbspace(&so->so_rcv), (uint32_t)TCP_MAXWIN << tp->rcv_scale);
     int32_t told = (int32_t)(tp->rcv_adv - tp->rcv_nxt);
 
     if (open - told >= MIN(2 * (int32_t)tp->t_maxseg, WINDOW_UPDATE_BYTES)) {

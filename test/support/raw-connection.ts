@@ -31,6 +31,8 @@ export interface RawConnectionOptions {
   readonly localPort?: number;
   /** The window that is told at first, bytes. Default 65535. */
   readonly window?: number;
+  /** Offers window scaling with this shift (RFC 7323); `window` may then be larger than 65,535. Default: no offer. */
+  readonly windowShift?: number;
   /** Largest segment that the guest says it takes. Default: what fits into the MTU. */
   readonly mssBytes?: number;
   readonly acknowledge?: AcknowledgePolicy;
@@ -67,6 +69,8 @@ export class RawConnection {
   /** The stack's window, and largest segment. */
   peerWindow = 0;
   peerMssBytes = 536;
+  /** The stack's window shift; undefined where its SYN has none. */
+  peerWindowShift: number | undefined;
 
   /** Segments of the stack that told something new: nothing but an acknowledgement or a window. */
   readonly acknowledgements: { readonly ack: number; readonly window: number }[] = [];
@@ -80,6 +84,8 @@ export class RawConnection {
 
   private readonly host: ConnectionHost;
   private readonly initialSequence: number;
+  /** The shift that our SYN offers; to be changed before it is sent. */
+  windowShift: number | undefined;
   private readonly received = new ReceivedBytes();
   /** Behind the last byte that the stack may ever have thought we take. */
   private windowEdge = 0;
@@ -96,6 +102,7 @@ export class RawConnection {
     this.window = options.window ?? 65535;
     this.acknowledge = options.acknowledge ?? "batch";
     this.mssBytes = options.mssBytes;
+    this.windowShift = options.windowShift;
     this.initialSequence = options.initialSequence ?? DEFAULT_INITIAL_SEQUENCE;
     this.sndNxt = this.sndUna = this.initialSequence;
   }
@@ -129,7 +136,7 @@ export class RawConnection {
       seq: this.sndNxt,
       ack: this.rcvNxt,
       flags: TcpFlag.ack,
-      window: this.window,
+      window: this.toldWindow(changes.flags),
       ...changes,
     });
     const flags = changes.flags ?? TcpFlag.ack;
@@ -142,7 +149,7 @@ export class RawConnection {
     this.segment({
       seq: this.initialSequence,
       flags: TcpFlag.syn,
-      options: maximumSegmentSizeOption(this.mssBytes),
+      options: this.synOptions(),
     });
   }
 
@@ -152,8 +159,26 @@ export class RawConnection {
     this.segment({
       seq: this.initialSequence,
       flags: TcpFlag.syn | TcpFlag.ack,
-      options: maximumSegmentSizeOption(this.mssBytes),
+      options: this.synOptions(),
     });
+  }
+
+  private synOptions(): Uint8Array {
+    const segmentSize = maximumSegmentSizeOption(this.mssBytes);
+    // NOP, kind 3, 3 bytes, the shift.
+    return this.windowShift === undefined
+      ? segmentSize
+      : Uint8Array.of(...segmentSize, 1, 3, 3, this.windowShift);
+  }
+
+  /** The shift of the guest's window; 0 where scaling is not in use. */
+  private get shift(): number {
+    return this.peerWindowShift === undefined ? 0 : (this.windowShift ?? 0);
+  }
+
+  /** The window as it stands in a segment: not scaled in a SYN (RFC 7323 2.2). */
+  private toldWindow(flags: number = TcpFlag.ack): number {
+    return Math.min((flags & TcpFlag.syn) !== 0 ? this.window : this.window >> this.shift, 65_535);
   }
 
   /** Acknowledges all that came, now; `window`: and tells this one from now on. */
@@ -278,7 +303,7 @@ export class RawConnection {
       return;
     }
     this.rcvNxt = after;
-    this.windowEdge = addSequence(after, this.window);
+    this.windowEdge = addSequence(after, Math.min(this.window, 65_535));
     if ((segment.flags & TcpFlag.ack) === 0) return;
     if (segment.ack !== this.sndNxt) this.fault(segment, "SYN that acknowledges something else");
     this.sndUna = segment.ack;
@@ -291,6 +316,7 @@ export class RawConnection {
     for (let at = 0; at < options.length;) {
       const [kind = 0, length = 0] = options.subarray(at);
       if (kind === 0) return;
+      if (kind === 3) this.peerWindowShift = options[at + 2];
       if (kind === 2) this.peerMssBytes = ((options[at + 2] ?? 0) << 8) | (options[at + 3] ?? 0);
       at += kind === 1 ? 1 : Math.max(length, 2);
     }
@@ -307,7 +333,10 @@ export class RawConnection {
     }
     if (this.rcvNxt !== 0 && !this.established) this.established = true; // inbound: our SYN-ACK's answer
     if (sequenceDistance(segment.ack, this.sndUna) > 0) this.sndUna = segment.ack;
-    if (sequenceDistance(segment.ack, this.sndUna) === 0) this.peerWindow = segment.window;
+    if (sequenceDistance(segment.ack, this.sndUna) === 0) {
+      const peerShift = this.windowShift === undefined ? 0 : (this.peerWindowShift ?? 0);
+      this.peerWindow = segment.window << peerShift;
+    }
   }
 
   private receiveData(segment: TcpSegment): void {
@@ -369,7 +398,7 @@ export class RawConnection {
   }
 
   private noteWindow(): void {
-    const edge = addSequence(this.rcvNxt, this.window);
+    const edge = addSequence(this.rcvNxt, this.toldWindow() << this.shift);
     if (sequenceDistance(edge, this.windowEdge) > 0) this.windowEdge = edge;
   }
 

@@ -13,10 +13,10 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { Errno, Readiness, type HostStream } from "../host-network.js";
-import { ByteQueue } from "./byte-queue.js";
+import { ByteQueue } from "../byte-queue.js";
 import { errnoOf } from "./errno-of.js";
 import type { NodeLoop, Resource } from "./node-loop.js";
-import { ReadinessSource } from "./readiness-source.js";
+import { ReadinessSource } from "../readiness-source.js";
 import { SendQueue, type SendQueueOwner } from "./send-queue.js";
 
 /** Output above which the process is not read; up to as much again may arrive nevertheless. */

@@ -19,7 +19,7 @@ import { Errno, Readiness, type DatagramSource, type HostDatagram } from "../hos
 import { errnoOf } from "./errno-of.js";
 import { endpointOf, hostText } from "./node-endpoints.js";
 import type { NodeLoop, Resource } from "./node-loop.js";
-import { ReadinessSource } from "./readiness-source.js";
+import { ReadinessSource } from "../readiness-source.js";
 
 /** Largest UDP payload: 65,535 less the UDP header and, for IPv4, the IP header, which counts there (RFC 768, 791, 8200). */
 const MAX_PAYLOAD_BYTES = { 4: 65_507, 6: 65_527 } as const;

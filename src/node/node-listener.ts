@@ -17,7 +17,7 @@ import { codeOf, errnoOf } from "./errno-of.js";
 import { bindError, endpointOf, hostText, isUsablePath, systemError } from "./node-endpoints.js";
 import type { NodeLoop, Resource } from "./node-loop.js";
 import { NodeStream } from "./node-stream.js";
-import { ReadinessSource } from "./readiness-source.js";
+import { ReadinessSource } from "../readiness-source.js";
 
 /** Connections that may wait to be accepted here. */
 const MAX_WAITING = 128;

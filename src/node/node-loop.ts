@@ -9,7 +9,7 @@
  */
 import { performance } from "node:perf_hooks";
 import type { HostTimer } from "../host-network.js";
-import { ChunkPool } from "./byte-queue.js";
+import { ChunkPool } from "../byte-queue.js";
 
 /** Bytes of one read of a socket: what libuv itself reads at once. */
 export const READ_BYTES = 64 * 1024;

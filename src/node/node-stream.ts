@@ -21,11 +21,11 @@
 import type { Socket } from "node:net";
 import type { HostEndpoint } from "../address.js";
 import { Errno, Readiness, type HostStream } from "../host-network.js";
-import { ByteQueue } from "./byte-queue.js";
+import { ByteQueue } from "../byte-queue.js";
 import { errnoOf } from "./errno-of.js";
 import { endpointOf } from "./node-endpoints.js";
 import type { NodeLoop, Resource } from "./node-loop.js";
-import { ReadinessSource } from "./readiness-source.js";
+import { ReadinessSource } from "../readiness-source.js";
 import { SendQueue, type SendQueueOwner } from "./send-queue.js";
 
 /** Received bytes above which the socket is not read: enough for a fast path's round trip, a quarter of the bound. */

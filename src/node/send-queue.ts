@@ -6,7 +6,7 @@
  * system calls, and a reader that stands still costs its bytes, not an object for each segment.
  */
 import type { Writable } from "node:stream";
-import { ByteQueue, type Chunk } from "./byte-queue.js";
+import { ByteQueue, type Chunk } from "../byte-queue.js";
 import type { Flushable, NodeLoop } from "./node-loop.js";
 
 /** Bytes taken and not yet with the kernel, at most: 192 KiB. With what is received it keeps to the contract's bound. */

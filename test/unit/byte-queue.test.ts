@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ByteQueue, CHUNK_BYTES, ChunkPool, type Chunk } from "../../src/node/byte-queue.js";
+import { ByteQueue, CHUNK_BYTES, ChunkPool, type Chunk } from "../../src/byte-queue.js";
 import { testBytes } from "../host-network-contract/test-data.js";
 
 function bytesOf(chain: Chunk | undefined): Buffer {

@@ -15,7 +15,7 @@ const MAX_POOLED_CHUNKS = 256;
 
 /** One link of a chain: the bytes from `start` up to `end` are queued. */
 export interface Chunk {
-  readonly bytes: Buffer;
+  readonly bytes: Uint8Array;
   start: number;
   end: number;
   next: Chunk | undefined;
@@ -29,7 +29,7 @@ export class ChunkPool {
   take(): Chunk {
     const chunk = this.#free;
     if (!chunk) {
-      return { bytes: Buffer.allocUnsafeSlow(CHUNK_BYTES), start: 0, end: 0, next: undefined };
+      return { bytes: new Uint8Array(CHUNK_BYTES), start: 0, end: 0, next: undefined };
     }
     this.#free = chunk.next;
     this.#freeCount -= 1;

@@ -6,7 +6,7 @@
  * called from events of Node only, which never happen inside a call of the stack; what is true before a listener is set is
  * kept and told in a microtask.
  */
-import { Readiness, type ReadyListener } from "../host-network.js";
+import { Readiness, type ReadyListener } from "./host-network.js";
 
 /** Told whenever they happen: nobody can say EAGAIN to an error. */
 const ALWAYS_OWED = Readiness.error | Readiness.hangup;

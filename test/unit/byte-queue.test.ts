@@ -4,7 +4,7 @@ import { ByteQueue, CHUNK_BYTES, ChunkPool, type Chunk } from "../../src/byte-qu
 import { testBytes } from "../host-network-contract/test-data.js";
 
 function bytesOf(chain: Chunk | undefined): Buffer {
-  const pieces: Buffer[] = [];
+  const pieces: Uint8Array[] = [];
   for (let chunk = chain; chunk; chunk = chunk.next) {
     pieces.push(chunk.bytes.subarray(chunk.start, chunk.end));
   }

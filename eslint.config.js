@@ -113,6 +113,11 @@ export default defineConfig(
     },
   },
   {
+    // Tests import it too, and their project knows no DOM.
+    files: ["src/browser/**/*.ts"],
+    languageOptions: { parserOptions: { project: ["src/browser/tsconfig.json"] } },
+  },
+  {
     files: TESTS,
     rules: {
       "no-restricted-syntax": [

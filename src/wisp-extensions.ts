@@ -20,7 +20,18 @@ export const WispExtensionId = {
    * `u8 version (1) | u8 required or u8 token length | token`; see {@link encodeInboundOffer}.
    */
   inbound: 0xe5,
+  /**
+   * Ours: streams that behave as TCP does. Metadata, both ways: `u8 version (1) | u32 window`, the bytes of DATA that the
+   * sender of the INFO takes on a TCP stream before it grants more. In use, it adds three rules to TCP streams:
+   * - the server sends no more than the client's window; CONTINUE from client to server grants that many bytes more;
+   * - DATA without a byte is FIN: its sender sends nothing more, and goes on receiving;
+   * - CLOSE voluntary is an end in good order, CLOSE with any other reason is RST.
+   */
+  streamControl: 0xe6,
 } as const;
+
+/** Version of the stream control extension that this code speaks. */
+export const STREAM_CONTROL_VERSION = 1;
 
 /** Version of the inbound extension that this code speaks. */
 export const INBOUND_VERSION = 1;
@@ -177,4 +188,23 @@ export function decodeInboundAnswer(metadata: Uint8Array): { readonly token: str
     return undefined;
   const token = text(metadata.subarray(2));
   return token === undefined ? undefined : { token };
+}
+
+/** The stream control extension, as both sides send it: how many bytes of a stream this side takes unasked. */
+export function encodeStreamControl(windowBytes: number): Uint8Array {
+  const metadata = new Uint8Array(5);
+  const view = new DataView(metadata.buffer);
+  view.setUint8(0, STREAM_CONTROL_VERSION);
+  view.setUint32(1, windowBytes, true);
+  return metadata;
+}
+
+/** Reads it; undefined where it is of another version, or grants nothing. */
+export function decodeStreamControl(
+  metadata: Uint8Array,
+): { readonly windowBytes: number } | undefined {
+  if (metadata.length !== 5 || metadata[0] !== STREAM_CONTROL_VERSION) return undefined;
+  const view = new DataView(metadata.buffer, metadata.byteOffset, metadata.byteLength);
+  const windowBytes = view.getUint32(1, true);
+  return windowBytes === 0 ? undefined : { windowBytes };
 }

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { Errno, MAX_BUFFERED_BYTES, Readiness } from "../../src/host-network.js";
+import { needs } from "./fixture.js";
 import { sendUntilFull, sleep, type StreamUser } from "./stack-side.js";
 import type { SuiteContext } from "./suite-context.js";
 import { sha256, testBytes } from "./test-data.js";
@@ -17,7 +18,8 @@ const STALL_MS = 400;
 
 export function describeBackpressure(suite: SuiteContext): void {
   describe("a reader on the other side that does not read", () => {
-    it("stops the sender before the bound, and lets it go on when it reads", async () => {
+    it("stops the sender before the bound, and lets it go on when it reads", async (context) => {
+      needs(context, suite.fixture, "backpressure");
       const { user, peer } = await suite.connectedStream();
       const taken = [await sendUntilStalled(user)];
       const before = user.edges.length;
@@ -63,7 +65,8 @@ export function describeBackpressure(suite: SuiteContext): void {
   });
 
   describe("a stack that does not read", () => {
-    it("has at most the bound waiting for it, and loses nothing", async () => {
+    it("has at most the bound waiting for it, and loses nothing", async (context) => {
+      needs(context, suite.fixture, "flowControl");
       const { user, peer } = await suite.connectedStream();
       const data = testBytes(20 * 1024 * 1024);
       peer.end(data);
@@ -81,7 +84,8 @@ export function describeBackpressure(suite: SuiteContext): void {
       expect(sha256(Buffer.concat([target.subarray(0, held), rest]))).toBe(sha256(data));
     });
 
-    it("has at most the bound waiting in both directions together", async () => {
+    it("has at most the bound waiting in both directions together", async (context) => {
+      needs(context, suite.fixture, "flowControl");
       const { user, peer } = await suite.connectedStream();
       peer.write(testBytes(20 * 1024 * 1024));
       await sendUntilStalled(user);

@@ -19,6 +19,12 @@ export interface HostNetworkCapabilities {
   readonly reset: Capability;
   /** A refused connection is told as `ECONNREFUSED`. */
   readonly refused: Capability;
+  /** A stream knows the address that it comes from. */
+  readonly localEndpoint: Capability;
+  /** A reader on the other side that stops makes us stop. */
+  readonly backpressure: Capability;
+  /** A reader of ours that stops makes the other side stop. */
+  readonly flowControl: Capability;
   readonly unixStreams: Capability;
   readonly ipv6: Capability;
   /** `listenStream` and `bindDatagram`. */

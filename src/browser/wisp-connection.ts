@@ -1,0 +1,252 @@
+/**
+ * One WebSocket to a Wisp relay: the handshake, and packets to and from streams.
+ *
+ * The path of DATA builds no objects: the header is read by hand, the payload handed on as a view on the message. Everything
+ * else is decoded by `wisp.ts`.
+ *
+ * Version 2 is asked for by a subprotocol, which a server of version 1 may answer by refusing the WebSocket: whoever opens
+ * the connection then tries again without (`wisp-relays.ts`). A CONTINUE that comes first means version 1, but one server sends
+ * INFO behind it: an INFO that comes late is answered too, and holds for streams opened later.
+ */
+import {
+  CONNECTION_ID,
+  decodePacket,
+  encodeClose,
+  WISP_HEADER_BYTES,
+  WISP_V2_SUBPROTOCOL,
+  WispReason,
+  WispType,
+  type WispExtension,
+  type WispPacket,
+} from "../wisp.js";
+import { SERVER_STREAM_BIT } from "../wisp-extensions.js";
+import {
+  answerInfo,
+  PLAIN_FEATURES,
+  type WispCredentials,
+  type WispFeatures,
+} from "./wisp-handshake.js";
+import { WEB_SOCKET_OPEN, type WebSocketClass, type WebSocketLike } from "./web-socket.js";
+
+/** Bytes of a TCP stream that the relay may send unasked: what one stream holds at most on this side. */
+export const STREAM_WINDOW_BYTES = 256 * 1024;
+
+/** Bytes that wait in the WebSocket above which streams keep theirs, so that a short question need not wait behind long answers. */
+const CONGESTED_BYTES = 1024 * 1024;
+
+/** How often a congested WebSocket is looked at: it has no event for having sent. */
+const CONGESTION_POLL_MS = 5;
+
+/** What a connection tells of a stream. */
+export interface WispStreamPeer {
+  /** DATA; the view is valid until the call returns. */
+  onData(payload: Uint8Array): void;
+  /** CONTINUE: this many packets may be sent from now on. */
+  onContinue(credits: number): void;
+  /** CLOSE; the id is free again. */
+  onClose(reason: WispReason): void;
+  /** The connection is gone, with everything that was under way. */
+  onLost(): void;
+  /** There is room in the WebSocket again. */
+  onUncongested(): void;
+}
+
+/** What a connection tells of itself. */
+export interface WispConnectionObserver {
+  onOpen(): void;
+  /** It ended, or did not come about; once. `refused`: the relay does not want us, and why. */
+  onEnd(end: { readonly refused: boolean; readonly message: string }): void;
+  /** A stream came in at a listener of ours. Undefined: nobody takes it. */
+  onIncoming(packet: WispPacket & { type: "incoming" }): WispStreamPeer | undefined;
+  /** A listener's BOUND or CLOSE. */
+  onListener(packet: WispPacket & { type: "bound" | "close" }): boolean;
+}
+
+/** How a connection is made. */
+export interface WispConnectionOptions {
+  readonly webSocket: WebSocketClass;
+  readonly url: string;
+  /** Ask for version 2. */
+  readonly version: 1 | 2;
+  readonly credentials: WispCredentials;
+}
+
+/** See the top of the file. */
+export class WispConnection {
+  features: WispFeatures = PLAIN_FEATURES;
+  /** Packets that may be sent on a new TCP stream. */
+  initialCredits = 0;
+
+  readonly #socket: WebSocketLike;
+  readonly #observer: WispConnectionObserver;
+  readonly #credentials: WispCredentials;
+  readonly #streams = new Map<number, WispStreamPeer>();
+  #nextId = 1;
+  #open = false;
+  #ended = false;
+  #congestionTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: WispConnectionOptions, observer: WispConnectionObserver) {
+    this.#observer = observer;
+    this.#credentials = options.credentials;
+    const protocols = options.version === 2 ? [WISP_V2_SUBPROTOCOL] : [];
+    this.#socket = new options.webSocket(options.url, protocols);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onmessage = ({ data }) => {
+      if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data));
+    };
+    this.#socket.onerror = () => {
+      this.#end({ refused: false, message: "the WebSocket could not be opened or broke off" });
+    };
+    this.#socket.onclose = ({ code, reason }) => {
+      const said = reason === "" ? "" : `, "${reason}"`;
+      this.#end({ refused: false, message: `the WebSocket was closed (${String(code)}${said})` });
+    };
+  }
+
+  /** The handshake is done, and nothing has ended it. */
+  get isOpen(): boolean {
+    return this.#open && !this.#ended;
+  }
+
+  /** More waits in the WebSocket than should; `onUncongested` follows for every stream. */
+  get isCongested(): boolean {
+    if (this.#socket.bufferedAmount < CONGESTED_BYTES) return false;
+    this.#congestionTimer ??= setTimeout(() => {
+      this.#congestionTimer = undefined;
+      if (this.isCongested) return;
+      for (const stream of this.#streams.values()) stream.onUncongested();
+    }, CONGESTION_POLL_MS);
+    return true;
+  }
+
+  /** An id for a stream or listener of ours, which `peer` is told of. */
+  attach(peer: WispStreamPeer): number {
+    while (this.#streams.has(this.#nextId)) this.#advanceId();
+    const id = this.#nextId;
+    this.#advanceId();
+    this.#streams.set(id, peer);
+    return id;
+  }
+
+  /** The stream is over: what still comes for it means nothing. */
+  detach(id: number): void {
+    this.#streams.delete(id);
+  }
+
+  /** Sends a packet; its buffer is the connection's from then on. */
+  send(packet: Uint8Array<ArrayBuffer>): void {
+    if (this.#socket.readyState === WEB_SOCKET_OPEN) this.#socket.send(packet);
+  }
+
+  /** Only with `ws`, which can: stops reading altogether, and goes on. False: this WebSocket cannot. */
+  setReading(reading: boolean): boolean {
+    const socket = this.#socket;
+    if (!socket.pause || !socket.resume) return false;
+    if (reading) socket.resume();
+    else socket.pause();
+    return true;
+  }
+
+  /** Ends it in good order; nobody is told. */
+  close(): void {
+    this.#ended = true;
+    clearTimeout(this.#congestionTimer);
+    this.#socket.close(1000);
+  }
+
+  #advanceId(): void {
+    // Ids with the highest bit are the server's.
+    this.#nextId = this.#nextId >= SERVER_STREAM_BIT - 1 ? 1 : this.#nextId + 1;
+  }
+
+  #receive(message: Uint8Array): void {
+    if (this.#ended) return;
+    if (message[0] === WispType.data && message.length >= WISP_HEADER_BYTES) {
+      const [, a = 0, b = 0, c = 0, d = 0] = message;
+      const id = (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
+      this.#streams.get(id)?.onData(message.subarray(WISP_HEADER_BYTES));
+      return;
+    }
+    const packet = decodePacket(message);
+    if (packet.streamId === CONNECTION_ID) this.#receiveOwn(packet);
+    else this.#receiveStream(packet);
+  }
+
+  #receiveOwn(packet: WispPacket): void {
+    if (packet.type === "continue") {
+      this.initialCredits = packet.credits;
+      this.#becomeOpen();
+    } else if (packet.type === "info") {
+      void this.#answer(packet.extensions);
+    } else if (packet.type === "close") {
+      const refused =
+        packet.reason >= WispReason.badPassword || packet.reason === WispReason.blocked;
+      const message = `the relay ended the connection: ${reasonText(packet.reason)}`;
+      this.#end({ refused, message });
+    }
+  }
+
+  async #answer(offered: readonly WispExtension[]): Promise<void> {
+    try {
+      const answer = await answerInfo(offered, this.#credentials, STREAM_WINDOW_BYTES);
+      this.features = answer.features;
+      this.send(answer.info);
+    } catch (error) {
+      this.send(encodeClose(CONNECTION_ID, WispReason.incompatibleExtensions));
+      this.#end({ refused: true, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #receiveStream(packet: WispPacket): void {
+    const { streamId } = packet;
+    if (packet.type === "incoming" && streamId >= SERVER_STREAM_BIT) {
+      const peer = this.#observer.onIncoming(packet);
+      if (peer) this.#streams.set(streamId, peer);
+      else this.send(encodeClose(streamId, WispReason.clientError));
+    } else if (packet.type === "bound") {
+      this.#observer.onListener(packet);
+    } else if (packet.type === "close") {
+      const stream = this.#streams.get(streamId);
+      this.#streams.delete(streamId);
+      if (stream) stream.onClose(packet.reason);
+      else this.#observer.onListener(packet);
+    } else if (packet.type === "continue") {
+      this.#streams.get(streamId)?.onContinue(packet.credits);
+    }
+  }
+
+  #becomeOpen(): void {
+    if (this.#open) return;
+    this.#open = true;
+    this.#observer.onOpen();
+  }
+
+  #end(end: { readonly refused: boolean; readonly message: string }): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#congestionTimer);
+    this.#socket.close();
+    this.#observer.onEnd(end);
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    for (const stream of streams) stream.onLost();
+  }
+}
+
+const REASON_TEXTS: ReadonlyMap<number, string> = new Map([
+  [WispReason.unknown, "for no stated reason"],
+  [WispReason.voluntary, "by itself"],
+  [WispReason.networkError, "after an error of its network"],
+  [WispReason.incompatibleExtensions, "the extensions do not fit"],
+  [WispReason.blocked, "its policy forbids it"],
+  [WispReason.throttled, "too much was asked of it"],
+  [WispReason.badPassword, "user or password is wrong"],
+  [WispReason.badSignature, "the key is not one that it knows"],
+  [WispReason.credentialsMissing, "it asks for credentials"],
+]);
+
+/** A reason in words. */
+export function reasonText(reason: WispReason): string {
+  return REASON_TEXTS.get(reason) ?? `reason 0x${reason.toString(16)}`;
+}

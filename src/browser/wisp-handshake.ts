@@ -1,0 +1,129 @@
+/**
+ * What a Wisp client offers and what it answers (Wisp v2, 3.5): from a server's INFO to ours, and what both then have in
+ * use. Pure but for the signature, which WebCrypto makes.
+ */
+import {
+  decodeInboundOffer,
+  decodeKeyOffer,
+  decodeMotd,
+  decodePasswordOffer,
+  decodeStreamControl,
+  encodeInboundAnswer,
+  encodeKeyAnswer,
+  encodePassword,
+  encodeStreamControl,
+  KEY_ALGORITHM_ED25519,
+  WispExtensionId,
+} from "../wisp-extensions.js";
+import { encodeInfo, type WispExtension } from "../wisp.js";
+
+/** Who we are to a relay; each is used only where the relay offers the extension. */
+export interface WispCredentials {
+  readonly user?: string;
+  readonly password?: string;
+  /** An Ed25519 key pair of WebCrypto; the public key must be extractable. */
+  readonly keyPair?: CryptoKeyPair;
+  /** For ports on the relay that lead here. */
+  readonly inboundToken?: string;
+}
+
+/** What is in use on a connection. */
+export interface WispFeatures {
+  /** UDP streams. Version 1 always has them. */
+  readonly udp: boolean;
+  /** CONTINUE for a stream tells that it is connected. */
+  readonly openConfirmation: boolean;
+  /** Windows in both directions, half-close, reset. */
+  readonly streamControl: boolean;
+  /** Ports on the relay. */
+  readonly inbound: boolean;
+  /** What the relay says of itself. */
+  readonly motd: string | undefined;
+}
+
+/** Version 1. */
+export const PLAIN_FEATURES: WispFeatures = {
+  udp: true,
+  openConfirmation: false,
+  streamControl: false,
+  inbound: false,
+  motd: undefined,
+};
+
+/** Our INFO and what it brings into use. */
+export interface WispAnswer {
+  readonly info: Uint8Array<ArrayBuffer>;
+  readonly features: WispFeatures;
+}
+
+/**
+ * Answers a server's INFO.
+ * @throws Error where the server demands what we have not been given, or WebCrypto refuses the key.
+ */
+export async function answerInfo(
+  offered: readonly WispExtension[],
+  credentials: WispCredentials,
+  windowBytes: number,
+): Promise<WispAnswer> {
+  const offer = new Map(offered.map(({ id, metadata }) => [id, metadata]));
+  const ours: WispExtension[] = [];
+  const take = (id: number, metadata: Uint8Array = new Uint8Array()): true => {
+    ours.push({ id, metadata });
+    return true;
+  };
+  const { udp, openConfirmation, motd, streamControl, inbound } = WispExtensionId;
+  const motdBytes = offer.get(motd);
+  if (motdBytes) take(motd);
+  await answerCredentials(offer, credentials, take);
+  const control = offer.get(streamControl);
+  const ports = offer.get(inbound);
+  const portsOffer = ports && decodeInboundOffer(ports);
+  const token = credentials.inboundToken;
+  const wantsPorts = portsOffer && (!portsOffer.tokenRequired || token !== undefined);
+  const features: WispFeatures = {
+    udp: offer.has(udp) && take(udp),
+    openConfirmation: offer.has(openConfirmation) && take(openConfirmation),
+    streamControl:
+      control !== undefined &&
+      decodeStreamControl(control) !== undefined &&
+      take(streamControl, encodeStreamControl(windowBytes)),
+    inbound: wantsPorts === true && take(inbound, encodeInboundAnswer(token ?? "")),
+    motd: motdBytes && decodeMotd(motdBytes),
+  };
+  return { info: encodeInfo(ours), features };
+}
+
+async function answerCredentials(
+  offer: ReadonlyMap<number, Uint8Array>,
+  { user, password, keyPair }: WispCredentials,
+  take: (id: number, metadata: Uint8Array) => void,
+): Promise<void> {
+  const { password: passwordId, key: keyId } = WispExtensionId;
+  const passwordOffer = offer.get(passwordId);
+  const keyOffer = offer.get(keyId);
+  const key = keyOffer && decodeKeyOffer(keyOffer);
+  if (passwordOffer && password !== undefined) {
+    take(passwordId, encodePassword({ user: user ?? "", password }));
+  } else if (passwordOffer && decodePasswordOffer(passwordOffer)) {
+    throw new Error("the relay asks for a password, and none was given");
+  }
+  if (key && keyPair && (key.algorithms & KEY_ALGORITHM_ED25519) !== 0) {
+    take(keyId, await signChallenge(key.challenge, keyPair));
+  } else if (key?.required) {
+    throw new Error("the relay asks for an Ed25519 key, and none was given");
+  }
+}
+
+async function signChallenge(
+  challenge: Uint8Array,
+  { publicKey, privateKey }: CryptoKeyPair,
+): Promise<Uint8Array> {
+  const raw = await crypto.subtle.exportKey("raw", publicKey);
+  const hash = await crypto.subtle.digest("SHA-256", raw);
+  const signature = await crypto.subtle.sign("Ed25519", privateKey, Uint8Array.from(challenge));
+  return encodeKeyAnswer({
+    algorithm: KEY_ALGORITHM_ED25519,
+    publicKeyHash: new Uint8Array(hash),
+    signature: new Uint8Array(signature),
+  });
+}

@@ -1,0 +1,169 @@
+/**
+ * HOST NETWORK on Wisp relays: the stack's sockets are streams in a WebSocket.
+ *
+ * This file puts the parts together. What goes on with relays is in `wisp-relays.ts`, one WebSocket in `wisp-connection.ts`, sockets in
+ * `wisp-stream.ts` and `wisp-datagram.ts`; each says what Wisp cannot do. There is no ICMP and no unix socket.
+ */
+import { ipEndpoint, type HostEndpoint, type IpEndpoint, type IpFamily } from "../address.js";
+import { ErrorCode, SlirpError } from "../errors.js";
+import {
+  Errno,
+  type HostDatagram,
+  type HostListener,
+  type HostNetwork,
+  type HostStream,
+  type HostTimer,
+} from "../host-network.js";
+import { PageLoop } from "./page-loop.js";
+import { ReceiveBudget } from "./receive-budget.js";
+import { relayUrl, webSocketClass, type WebSocketClass } from "./web-socket.js";
+import { WispDatagram } from "./wisp-datagram.js";
+import { WispRelays, type RelayStatus, type WispRelay } from "./wisp-relays.js";
+import { WispStream } from "./wisp-stream.js";
+
+/** How a host network on Wisp relays is made. */
+export interface WispHostNetworkOptions {
+  /**
+   * Relays, best first: URLs such as `wss://relay.example.org/`, or with credentials. The path of a Wisp relay ends in a slash, which is
+   * put there where it is missing.
+   */
+  readonly relays: readonly (string | WispRelay)[];
+  /** The WebSocket class. Default: the global one, which Node 20 has not. */
+  readonly webSocket?: WebSocketClass;
+  /** Resolvers that the guest's questions go to, through the relay by UDP. Default 1.1.1.1 and 9.9.9.9. */
+  readonly dnsServers?: readonly (string | IpEndpoint)[];
+  /** How long a stream may take to connect, waiting for a relay included, milliseconds. Default 20,000. */
+  readonly connectTimeoutMs?: number;
+  /** What all streams may hold together where the relay knows no flow control, bytes. Default 256 MiB. */
+  readonly maxReceivedBytes?: number;
+  /** Told what becomes of relays. */
+  readonly onStatus?: (status: RelayStatus) => void;
+}
+
+const DEFAULT_DNS_SERVERS = ["1.1.1.1", "9.9.9.9"];
+const DEFAULT_CONNECT_TIMEOUT_MS = 20_000;
+const DEFAULT_MAX_RECEIVED_BYTES = 256 * 1024 * 1024;
+const DNS_PORT = 53;
+
+/**
+ * Makes a host network on Wisp relays. A relay is connected to when the first stream wants it.
+ * @throws SlirpError `invalidConfiguration` for a bad URL or address, `missingRequirement` without a WebSocket class.
+ */
+export function createWispHostNetwork(options: WispHostNetworkOptions): WispHostNetwork {
+  return new WispHostNetwork(options);
+}
+
+/** See the top of the file. */
+export class WispHostNetwork implements HostNetwork {
+  readonly name = "wisp";
+  readonly #loop = new PageLoop();
+  readonly #relays: WispRelays;
+  readonly #budget: ReceiveBudget;
+  readonly #open = new Set<{ abandon(): void }>();
+  readonly #dnsServers: readonly IpEndpoint[];
+  readonly #connectTimeoutMs: number;
+
+  constructor(options: WispHostNetworkOptions) {
+    if (options.relays.length === 0) {
+      throw new SlirpError(ErrorCode.invalidConfiguration, "relays: at least one must be named");
+    }
+    this.#dnsServers = (options.dnsServers ?? DEFAULT_DNS_SERVERS).map((server) =>
+      typeof server === "string" ? ipEndpoint(server, DNS_PORT) : server,
+    );
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+    this.#relays = new WispRelays({
+      relays: options.relays.map(readRelay),
+      webSocket: webSocketClass(options.webSocket),
+      onStatus: options.onStatus,
+      observer: { onIncoming: () => undefined, onListener: () => false },
+      onOpen: () => undefined,
+    });
+    this.#budget = new ReceiveBudget(
+      options.maxReceivedBytes ?? DEFAULT_MAX_RECEIVED_BYTES,
+      () => this.#relays.connection,
+    );
+  }
+
+  connectStream(remote: HostEndpoint): HostStream | number {
+    if (this.#loop.closed) return -Errno.ENETDOWN;
+    if (remote.family === "unix") return -Errno.EAFNOSUPPORT;
+    const stream = new WispStream(
+      {
+        loop: this.#loop,
+        relays: this.#relays,
+        budget: this.#budget,
+        connectTimeoutMs: this.#connectTimeoutMs,
+        open: this.#open,
+      },
+      remote,
+    );
+    stream.connect();
+    return stream;
+  }
+
+  listenStream(): Promise<HostListener> {
+    return Promise.reject(this.#cannotListen());
+  }
+
+  openDatagram(family: IpFamily): HostDatagram | number {
+    if (this.#loop.closed) return -Errno.ENETDOWN;
+    return new WispDatagram({ relays: this.#relays, open: this.#open }, family);
+  }
+
+  bindDatagram(): Promise<HostDatagram> {
+    return Promise.reject(this.#cannotListen());
+  }
+
+  openEcho(): number {
+    return -Errno.ENOTSUP;
+  }
+
+  dnsServers(): readonly IpEndpoint[] {
+    return this.#dnsServers;
+  }
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  dateMs(): number {
+    return Date.now();
+  }
+
+  scheduleTurn(callback: () => void): void {
+    this.#loop.scheduleTurn(callback);
+  }
+
+  setTimer(callback: () => void, delayMs: number): HostTimer {
+    return this.#loop.setTimer(callback, delayMs);
+  }
+
+  ref(): void {
+    // A page is not held by its sockets.
+  }
+
+  unref(): void {
+    // Nor let go.
+  }
+
+  close(): Promise<void> {
+    this.#loop.close();
+    for (const socket of [...this.#open]) socket.abandon();
+    this.#relays.close();
+    return Promise.resolve();
+  }
+
+  #cannotListen(): Error {
+    const message = this.#loop.closed
+      ? "the host network is closed"
+      : "the relay opens no ports: a page can be reached only through a relay that does";
+    return Object.assign(new Error(message), { code: this.#loop.closed ? "ENETDOWN" : "ENOTSUP" });
+  }
+}
+
+function readRelay(relay: string | WispRelay): WispRelay {
+  const given = typeof relay === "string" ? { url: relay } : relay;
+  const url = relayUrl(given.url);
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  return { ...given, url: url.href };
+}

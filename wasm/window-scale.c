@@ -16,7 +16,8 @@
 
 enum {
     OPTION_BYTES = 4, /* NOP, kind, length, shift */
-    RECEIVE_SHIFT = 2, /* 256 KiB, twice what a receive buffer has */
+    RECEIVE_SHIFT = 2, /* windows of up to 256 KiB */
+    RECEIVE_BYTES = 256 * 1024,
     MAX_SHIFT = 14, /* RFC 7323 2.3 */
     KIND_WINDOW = 3,
     WINDOW_LENGTH = 3,
@@ -55,6 +56,7 @@ void window_scale_learn(struct tcpcb *tp, const uint8_t *options, size_t length)
         tp->t_flags |= TF_RCVD_SCALE;
         tp->snd_scale = MIN(option[2], MAX_SHIFT);
         tp->rcv_scale = RECEIVE_SHIFT;
+        tp->t_socket->so_rcv.sb_limit = RECEIVE_BYTES;
     }
 }
 

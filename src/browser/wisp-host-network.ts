@@ -44,6 +44,9 @@ const DEFAULT_DNS_SERVERS = ["1.1.1.1", "9.9.9.9"];
 const DEFAULT_CONNECT_TIMEOUT_MS = 20_000;
 const DEFAULT_MAX_RECEIVED_BYTES = 256 * 1024 * 1024;
 const DNS_PORT = 53;
+/** How long `close` waits for streams to get rid of what they took. */
+const CLOSE_TIMEOUT_MS = 2000;
+const CLOSE_POLL_MS = 5;
 
 /**
  * Makes a host network on Wisp relays. A relay is connected to when the first stream wants it.
@@ -62,6 +65,7 @@ export class WispHostNetwork implements HostNetwork {
   readonly #open = new Set<{ abandon(): void }>();
   readonly #dnsServers: readonly IpEndpoint[];
   readonly #connectTimeoutMs: number;
+  #closing: Promise<void> | undefined;
 
   constructor(options: WispHostNetworkOptions) {
     if (options.relays.length === 0) {
@@ -85,7 +89,7 @@ export class WispHostNetwork implements HostNetwork {
   }
 
   connectStream(remote: HostEndpoint): HostStream | number {
-    if (this.#loop.closed) return -Errno.ENETDOWN;
+    if (this.#closing) return -Errno.ENETDOWN;
     if (remote.family === "unix") return -Errno.EAFNOSUPPORT;
     const stream = new WispStream(
       {
@@ -106,7 +110,7 @@ export class WispHostNetwork implements HostNetwork {
   }
 
   openDatagram(family: IpFamily): HostDatagram | number {
-    if (this.#loop.closed) return -Errno.ENETDOWN;
+    if (this.#closing) return -Errno.ENETDOWN;
     return new WispDatagram({ relays: this.#relays, open: this.#open }, family);
   }
 
@@ -147,17 +151,26 @@ export class WispHostNetwork implements HostNetwork {
   }
 
   close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#loop.close();
+    // Streams in good order first; who has not got rid of everything then is cut off.
     for (const socket of [...this.#open]) socket.abandon();
+    const deadlineMs = this.nowMs() + CLOSE_TIMEOUT_MS;
+    while (this.#open.size > 0 && this.nowMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS));
+    }
     this.#relays.close();
-    return Promise.resolve();
   }
 
   #cannotListen(): Error {
-    const message = this.#loop.closed
+    const message = this.#closing
       ? "the host network is closed"
       : "the relay opens no ports: a page can be reached only through a relay that does";
-    return Object.assign(new Error(message), { code: this.#loop.closed ? "ENETDOWN" : "ENOTSUP" });
+    return Object.assign(new Error(message), { code: this.#closing ? "ENETDOWN" : "ENOTSUP" });
   }
 }
 

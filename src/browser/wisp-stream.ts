@@ -176,10 +176,9 @@ export class WispStream
     this.#sendClose(WispReason.networkError);
   }
 
-  /** The network ends. */
+  /** The network ends: what was taken is still sent. */
   abandon(): void {
-    this.silence();
-    this.reset();
+    this.close();
   }
 
   /** It holds more than there is room for: it is the one to go. */

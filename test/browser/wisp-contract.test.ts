@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe } from "vitest";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
 import type { HostNetworkCapabilities } from "../host-network-contract/fixture.js";
+import { listenRelay } from "../../src/relay/listen-relay.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import {
   startWispJs,
@@ -51,6 +52,12 @@ function describeRelay(
   });
 }
 
+describeRelay("our relay", () => listenRelay({ allow: ["127.0.0.0/8", "::1"] }), {
+  ...PLAIN_WISP,
+  halfClose: true,
+  reset: true,
+  flowControl: true,
+});
 describeRelay("wisp-js, version 2", () => startWispJs(2), PLAIN_WISP);
 describeRelay("wisp-server-node, version 1", startWispServerNode, {
   ...PLAIN_WISP,

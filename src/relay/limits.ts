@@ -1,0 +1,48 @@
+/** What a relay gives its clients at most. Every number has a default that serves a small public relay. */
+
+/** See the top of the file. */
+export interface RelayLimits {
+  /** WebSockets in all. Default 1000. */
+  readonly maxConnections: number;
+  /** WebSockets of one client address. Default 64. */
+  readonly maxConnectionsPerClient: number;
+  /** Streams and listeners of one WebSocket. Default 1024. */
+  readonly maxStreams: number;
+  /** Streams opened by one WebSocket in a second, once as many as that were opened at once. Default 200. */
+  readonly connectsPerSecond: number;
+  /** Packets of a TCP stream that a client may send unasked. Default 128. */
+  readonly creditPackets: number;
+  /** Longest message of a client, bytes. Default 1 MiB. */
+  readonly maxMessageBytes: number;
+  /** What may wait for one WebSocket before its streams are not read any more, bytes. Default 1 MiB. */
+  readonly maxQueuedBytes: number;
+  /** What may wait for the targets of one WebSocket before it is not read any more, bytes. Default 32 MiB. */
+  readonly maxTargetQueueBytes: number;
+  /** From the WebSocket's beginning to the end of the handshake, milliseconds. Default 10,000. */
+  readonly handshakeTimeoutMs: number;
+  /** For a target to answer, looking its name up included, milliseconds. Default 15,000. */
+  readonly connectTimeoutMs: number;
+  /** Between two pings; a client that does not answer until the next is gone. Milliseconds, default 30,000. */
+  readonly pingIntervalMs: number;
+  /** A UDP stream without a datagram ends after that time, milliseconds. Default 60,000. */
+  readonly udpIdleTimeoutMs: number;
+  /** How long a target may take for what it was sent, after its client has closed the stream. Milliseconds, default 30,000. */
+  readonly lingerMs: number;
+}
+
+/** See {@link RelayLimits}. */
+export const DEFAULT_LIMITS: RelayLimits = {
+  maxConnections: 1000,
+  maxConnectionsPerClient: 64,
+  maxStreams: 1024,
+  connectsPerSecond: 200,
+  creditPackets: 128,
+  maxMessageBytes: 1024 * 1024,
+  maxQueuedBytes: 1024 * 1024,
+  maxTargetQueueBytes: 32 * 1024 * 1024,
+  handshakeTimeoutMs: 10_000,
+  connectTimeoutMs: 15_000,
+  pingIntervalMs: 30_000,
+  udpIdleTimeoutMs: 60_000,
+  lingerMs: 30_000,
+};

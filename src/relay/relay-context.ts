@@ -1,0 +1,29 @@
+/** What the sessions of a relay have in common. */
+import type { RelayLimits } from "./limits.js";
+import type { RelayLog } from "./relay-log.js";
+import type { RelayMetrics } from "./relay-metrics.js";
+import type { TargetPolicy } from "./target-policy.js";
+
+/** See the top of the file. */
+export interface RelayContext {
+  readonly policy: TargetPolicy;
+  readonly limits: RelayLimits;
+  /** Passwords by user name; empty: nobody is asked. */
+  readonly users: ReadonlyMap<string, string>;
+  /** What the relay says of itself. */
+  readonly motd: string | undefined;
+  readonly log: RelayLog;
+  readonly metrics: RelayMetrics;
+  /** No new streams. */
+  readonly isDraining: boolean;
+}
+
+/** A client's session, whatever it speaks. */
+export interface RelaySession {
+  /** A message of the client. */
+  receive(message: Buffer, isBinary: boolean): void;
+  /** The WebSocket is closed. */
+  end(): void;
+  /** The relay is about to end. */
+  drain(): void;
+}

@@ -1,0 +1,29 @@
+/** What a relay counts, for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/). A registry of its own. */
+import { Counter, Gauge, Registry } from "prom-client";
+
+/** See the top of the file. */
+export class RelayMetrics {
+  readonly registry = new Registry();
+  readonly connections = new Gauge({
+    name: "slirp_relay_connections",
+    help: "WebSockets that are open",
+    registers: [this.registry],
+  });
+  readonly streams = new Gauge({
+    name: "slirp_relay_streams",
+    help: "Streams that are open or being opened",
+    registers: [this.registry],
+  });
+  readonly bytes = new Counter({
+    name: "slirp_relay_bytes_total",
+    help: "Bytes of WebSocket messages, by direction as the relay sees it",
+    labelNames: ["direction"],
+    registers: [this.registry],
+  });
+  readonly refusals = new Counter({
+    name: "slirp_relay_refusals_total",
+    help: "Connections and streams refused, by rule",
+    labelNames: ["rule"],
+    registers: [this.registry],
+  });
+}

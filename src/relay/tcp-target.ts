@@ -1,0 +1,142 @@
+/**
+ * A TCP connection of the relay to a target.
+ *
+ * Every connection reads into one buffer, so that idle ones cost none, and what came is copied once, behind room for a packet's header:
+ * the client gets that very memory.
+ */
+import { connect, type Socket } from "node:net";
+import { WISP_HEADER_BYTES } from "../wisp.js";
+
+/** Bytes of one message, header included: what every client takes. */
+const MESSAGE_BYTES = 64 * 1024;
+
+/** Its content is copied before the next read. */
+const readBuffer = Buffer.allocUnsafeSlow(MESSAGE_BYTES - WISP_HEADER_BYTES);
+
+/** Largest piece that `onData` brings, header room not counted. */
+export const MAX_PIECE_BYTES = MESSAGE_BYTES - WISP_HEADER_BYTES;
+
+/** Whom a target tells. */
+export interface TcpTargetOwner {
+  onConnected(): void;
+  /** Bytes came. `message` begins with room for a header; it is the owner's. False: stop reading until `resume`. */
+  onData(message: Buffer): boolean;
+  /** The target's FIN. */
+  onEnd(): void;
+  /** What was written is out, after `write` answered false. */
+  onDrain(): void;
+  /** The connection failed, or never came about; nothing follows. */
+  onError(error: NodeJS.ErrnoException): void;
+  /** It is over, in order or not. Once. */
+  onClose(): void;
+}
+
+/** See the top of the file. */
+export class TcpTarget {
+  readonly #owner: TcpTargetOwner;
+  readonly #socket: Socket;
+  #uncork: NodeJS.Immediate | undefined;
+
+  /** Connects to `address`, or takes over `accepted`, a connection that came in. */
+  constructor(
+    owner: TcpTargetOwner,
+    target: { readonly address: string; readonly port: number } | { readonly accepted: Socket },
+  ) {
+    this.#owner = owner;
+    this.#socket = "accepted" in target ? this.#take(target.accepted) : this.#connect(target);
+    this.#socket.setNoDelay(true);
+    this.#socket.on("end", () => {
+      owner.onEnd();
+    });
+    this.#socket.on("drain", () => {
+      owner.onDrain();
+    });
+    this.#socket.on("error", (error) => {
+      owner.onError(error);
+    });
+    this.#socket.on("close", () => {
+      clearImmediate(this.#uncork);
+      owner.onClose();
+    });
+  }
+
+  /** Bytes that the system has not taken yet. */
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Writes; pieces of one turn go out together. False: there is more than should be, `onDrain` follows. */
+  write(bytes: Uint8Array): boolean {
+    if (!this.#uncork) {
+      this.#socket.cork();
+      this.#uncork = setImmediate(() => {
+        this.#uncork = undefined;
+        this.#socket.uncork();
+      });
+    }
+    return this.#socket.write(bytes);
+  }
+
+  /** FIN, behind what was written. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Ends in order what the client has closed: what was written goes out, what comes is thrown away, for `lingerMs` at most. */
+  finish(lingerMs: number): void {
+    this.#socket.end();
+    this.#socket.resume();
+    const timer = setTimeout(() => {
+      this.reset();
+    }, lingerMs);
+    this.#socket.once("close", () => {
+      clearTimeout(timer);
+    });
+  }
+
+  /** Ends with RST. */
+  reset(): void {
+    if (this.#socket.connecting) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  #connect({ address, port }: { readonly address: string; readonly port: number }): Socket {
+    const socket = connect({
+      host: address,
+      port,
+      allowHalfOpen: true,
+      onread: {
+        buffer: readBuffer,
+        callback: (count) => this.#owner.onData(withHeaderRoom(readBuffer.subarray(0, count))),
+      },
+    });
+    socket.once("connect", () => {
+      this.#owner.onConnected();
+    });
+    return socket;
+  }
+
+  #take(socket: Socket): Socket {
+    socket.on("data", (data: Buffer) => {
+      for (let at = 0; at < data.length; at += MAX_PIECE_BYTES) {
+        const piece = data.subarray(at, at + MAX_PIECE_BYTES);
+        if (!this.#owner.onData(withHeaderRoom(piece))) socket.pause();
+      }
+    });
+    return socket;
+  }
+}
+
+function withHeaderRoom(piece: Uint8Array): Buffer {
+  const message = Buffer.allocUnsafe(WISP_HEADER_BYTES + piece.length);
+  message.set(piece, WISP_HEADER_BYTES);
+  return message;
+}

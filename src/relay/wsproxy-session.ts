@@ -1,0 +1,130 @@
+/**
+ * One client that has a WebSocket for each TCP connection: wsproxy's `/prefix/host:port`, and websockify's fixed target, which
+ * emscripten's sockets expect. Messages are the bytes, nothing else. The target's FIN closes the WebSocket, and so does an error, with
+ * a code that says so: there is no other way to tell.
+ */
+import { chooseAddress } from "./dial.js";
+import type { RelayContext, RelaySession } from "./relay-context.js";
+import type { LinkSender, RelayLink } from "./relay-link.js";
+import { TcpTarget, type TcpTargetOwner } from "./tcp-target.js";
+import { WISP_HEADER_BYTES } from "../wisp.js";
+
+/** Normal, policy violation, and the code that proxies use for a target that cannot be reached (RFC 6455, 7.4). */
+const CloseCode = { normal: 1000, policyViolation: 1008, internalError: 1011 } as const;
+
+/** Bytes that a client may send before its target is connected. */
+const MAX_EARLY_BYTES = 1024 * 1024;
+
+/** Bytes that may wait for a target that takes nothing. WebSockets have no way to make one client stop. */
+const MAX_TARGET_QUEUE_BYTES = 8 * 1024 * 1024;
+
+/** See the top of the file. */
+export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender {
+  readonly #context: RelayContext;
+  readonly #client: string;
+  readonly #link: RelayLink;
+  #target: TcpTarget | undefined;
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
+  #connectTimer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(
+    context: RelayContext,
+    client: string,
+    link: RelayLink,
+    target: { readonly host: string; readonly port: number },
+  ) {
+    this.#context = context;
+    this.#client = client;
+    this.#link = link;
+    context.metrics.streams.inc();
+    void this.#open(target.host, target.port);
+  }
+
+  receive(message: Buffer): void {
+    if (this.#over) return;
+    if (this.#target) {
+      this.#target.write(message);
+      if (this.#target.queuedBytes > MAX_TARGET_QUEUE_BYTES) this.#fail("the target takes nothing");
+      return;
+    }
+    this.#earlyBytes += message.length;
+    if (this.#earlyBytes > MAX_EARLY_BYTES)
+      this.#fail("more data than a target without an answer is worth");
+    else this.#early.push(message);
+  }
+
+  end(): void {
+    this.#finish();
+    this.#target?.finish(this.#context.limits.lingerMs);
+  }
+
+  drain(): void {
+    // Its one stream goes on until it ends, or the relay does.
+  }
+
+  onRoom(): void {
+    this.#target?.resume();
+  }
+
+  onConnected(): void {
+    clearTimeout(this.#connectTimer);
+  }
+
+  onData(message: Buffer): boolean {
+    return this.#link.send(message.subarray(WISP_HEADER_BYTES), this);
+  }
+
+  onEnd(): void {
+    this.#link.close(CloseCode.normal, "");
+  }
+
+  onDrain(): void {
+    // Nobody was stopped.
+  }
+
+  onError(error: NodeJS.ErrnoException): void {
+    this.#fail(error.code ?? error.message);
+  }
+
+  onClose(): void {
+    this.#link.close(CloseCode.normal, "");
+  }
+
+  async #open(host: string, port: number): Promise<void> {
+    const { policy, limits } = this.#context;
+    const chosen = await chooseAddress(policy, host, port);
+    if (this.#over) return;
+    if ("reason" in chosen) {
+      this.#refuse(chosen.rule, `${host}:${String(port)}`);
+      return;
+    }
+    this.#target = new TcpTarget(this, { address: chosen.address, port });
+    this.#connectTimer = setTimeout(() => {
+      this.#fail("no answer in time");
+    }, limits.connectTimeoutMs);
+    for (const message of this.#early) this.#target.write(message);
+    this.#early = [];
+  }
+
+  #refuse(rule: string, target: string): void {
+    this.#context.metrics.refusals.inc({ rule: "blocked" });
+    this.#context.log.info({ client: this.#client, rule, target }, "refused a stream");
+    this.#link.close(CloseCode.policyViolation, rule.slice(0, 100));
+  }
+
+  #fail(problem: string): void {
+    this.#link.close(CloseCode.internalError, problem.slice(0, 100));
+    this.#target?.reset();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#connectTimer);
+    this.#early = [];
+    this.#context.metrics.streams.dec();
+  }
+}

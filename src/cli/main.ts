@@ -10,6 +10,7 @@ import { EndedEarly, ExitStatus, statusOfError } from "./exit-status.js";
 import { createLog, errorText, oneLine, PROGRAM_NAME, type LogOptions } from "./logging.js";
 import { addNetworkOptions, type NetworkFlags } from "./options.js";
 import type { QemuFlags } from "./qemu.js";
+import type { RelayFlags } from "./relay.js";
 import type { RunFlags } from "./run.js";
 
 const EXAMPLES = `
@@ -18,6 +19,7 @@ Examples:
   ${PROGRAM_NAME} run -- wget -qO- http://10.0.2.2:8000/  one command in it; its output and status are ours
   ${PROGRAM_NAME} run --hostfwd tcp:127.0.0.1:8080-:80    its port 80 is port 8080 here
   ${PROGRAM_NAME} qemu --listen unix:/tmp/net.sock        a network for QEMU; prints QEMU's options
+  ${PROGRAM_NAME} relay                                   a relay for emulators in pages; prints its URL
 
 Exit status: 0, or the guest's command's; 1 for a failure, 2 for bad use, 124 when --timeout ran out.`;
 
@@ -40,6 +42,41 @@ Examples:
   ${PROGRAM_NAME} qemu --listen unix:/tmp/net.sock --hostfwd tcp:127.0.0.1:2222-:22
   ${PROGRAM_NAME} qemu --listen tcp:127.0.0.1:1234 --shared
   ${PROGRAM_NAME} qemu --listen udp:127.0.0.1:1234 --dgram`;
+
+const RELAY_HELP = `
+Clients speak Wisp (versions 1 and 2) at a path that ends in a slash, or wsproxy at /HOST:PORT. They reach every address of the public
+internet, but no port 25. --allow opens more: "127.0.0.1:8000", "10.0.0.0/8", "[fd00::/8]:80,443", "*". --deny comes before it.
+Pages on loopback may use it, and programs; --origin names others. /healthz, /readyz and /metrics are served beside it.
+--config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, motd, limits and tls.
+
+Examples:
+  ${PROGRAM_NAME} relay --allow 127.0.0.1:8000
+  ${PROGRAM_NAME} relay --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --origin https://example.org --token s3cret`;
+
+const collect = (value: string, list: readonly string[] = []): string[] => [...list, value];
+
+function addRelayCommand(program: Command, finish: (status: number) => void): void {
+  program
+    .command("relay")
+    .description("relay the connections of emulators in pages")
+    .option("--listen <address>", "HOST:PORT (default: 127.0.0.1:6001)")
+    .option("--allow <rule>", "let clients reach this too; may be given again", collect)
+    .option("--deny <rule>", "never let clients reach this; may be given again", collect)
+    .option("--name <name>", "only names like this may be asked for; may be given again", collect)
+    .option("--origin <origin>", 'a page that may use it, or "*"; may be given again', collect)
+    .option("--token <secret>", "what the URL's path must begin with; may be given again", collect)
+    .option("--user <name:password>", "who may use it; may be given again", collect)
+    .option("--motd <text>", "what it says of itself")
+    .option("--tls-cert <file>", "certificate chain, PEM")
+    .option("--tls-key <file>", "its key, PEM")
+    .option("--config <file>", "all of that and limits, as JSON")
+    .option("--drain <seconds>", "how long clients may take to end when it ends", "10")
+    .addHelpText("after", RELAY_HELP)
+    .action(async (flags: RelayFlags & LogOptions, command: Command) => {
+      const { serveRelay } = await import("./relay.js");
+      finish(await serveRelay(command.optsWithGlobals<typeof flags>()));
+    });
+}
 
 /** The commands. Actions answer by `finish` with the status that the process ends with. */
 function buildProgram(finish: (status: number) => void): Command {
@@ -85,6 +122,7 @@ function buildProgram(finish: (status: number) => void): Command {
       const { serveQemu } = await import("./qemu.js");
       finish(await serveQemu(command.optsWithGlobals<typeof flags>()));
     });
+  addRelayCommand(program, finish);
   return program;
 }
 

@@ -11,6 +11,9 @@ import { ErrorCode, SlirpError } from "../../src/errors.js";
 import { QemuGuest, qemuMissing, virtioNetDevice } from "../support/qemu-guest.js";
 import { v86ImageMissing } from "../support/v86-image.js";
 
+/** What a command of the guest takes at most, on a busy machine too. */
+const ANSWER_TIMEOUT_MS = 100_000;
+
 const CONTROL_C = 3;
 const CONTROL_D = 4;
 
@@ -59,10 +62,23 @@ function gatherText() {
       text += Buffer.from(bytes).toString("latin1");
       for (const { wanted, resolve } of waiting) if (text.includes(wanted)) resolve();
     },
-    /** Resolved once `wanted` has been printed. */
+    /** Resolved once `wanted` has been printed; rejected with what was, when that takes too long. */
     async until(wanted: string) {
       if (text.includes(wanted)) return;
-      await new Promise<void>((resolve) => waiting.push({ wanted, resolve }));
+      await new Promise<void>((resolve, reject) => {
+        const late = setTimeout(() => {
+          reject(
+            new Error(`waited for ${JSON.stringify(wanted)}; so far: ${JSON.stringify(text)}`),
+          );
+        }, ANSWER_TIMEOUT_MS);
+        waiting.push({
+          wanted,
+          resolve: () => {
+            clearTimeout(late);
+            resolve();
+          },
+        });
+      });
     },
   };
 }
@@ -157,7 +173,9 @@ describe.each(KINDS)("guest under $name", (kind) => {
     await screen.until("# ");
     guest.consoleWrite(Buffer.from("stty size; sleep 1004\n"));
     await screen.until("37 91\r\n");
-    await guest.capture("until ps -o args | grep -qx 'sleep 1004'; do sleep 1; done");
+    await guest.capture("until ps -o args | grep -qx 'sleep 1004'; do sleep 1; done", {
+      timeoutMs: ANSWER_TIMEOUT_MS,
+    });
     guest.consoleWrite(Uint8Array.of(CONTROL_C));
     await screen.until("^C");
     guest.consoleWrite(Buffer.from("exit $(($? + 1))\n"));

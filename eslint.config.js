@@ -29,8 +29,8 @@ const NODE_GLOBALS = Object.fromEntries(
   ].map((name) => [name, "readonly"]),
 );
 
-const SOURCES = ["src/**/*.ts"];
-const TESTS = ["test/**/*.ts", "bench/**/*.ts", "vitest.config.ts"];
+const SOURCES = ["src/**/*.ts", "demo/**/*.ts"];
+const TESTS = ["test/**/*.ts", "bench/**/*.ts", "vitest.config.ts", "vite.config.ts"];
 const SCRIPTS = ["scripts/**/*.mjs", "wasm/**/*.mjs", "bench/**/*.mjs", "test/**/*.mjs", "*.js"];
 
 const lengthLimits = (lines, linesPerFunction) => ({
@@ -75,6 +75,7 @@ export default defineConfig(
           "src/*/tsconfig.json",
           "src/nics/tsconfig.qemu.json",
           "test/tsconfig.json",
+          "demo/tsconfig.json",
         ],
         tsconfigRootDir: import.meta.dirname,
       },

@@ -1,5 +1,6 @@
-// Two projects: "unit" is everything that runs in this process, files side by side; "system" boots real
-// guests, one file at a time and after the others, because an emulated CPU wants a core for itself.
+// Three projects: "unit" is everything that runs in this process, files side by side; "system" boots real
+// guests, one file at a time and after the others, because an emulated CPU wants a core for itself; "page"
+// does the same in a browser.
 
 import { defineConfig } from "vitest/config";
 
@@ -27,7 +28,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/system/**"],
+          exclude: ["test/system/**", "test/page/**"],
           testTimeout: UNIT_TIMEOUT_MS,
           hookTimeout: UNIT_TIMEOUT_MS,
           sequence: { groupOrder: 0 },
@@ -42,6 +43,17 @@ export default defineConfig({
           testTimeout: SYSTEM_TIMEOUT_MS,
           hookTimeout: SYSTEM_TIMEOUT_MS,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "page",
+          include: ["test/page/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: SYSTEM_TIMEOUT_MS,
+          hookTimeout: SYSTEM_TIMEOUT_MS,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

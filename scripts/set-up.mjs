@@ -22,6 +22,7 @@ const STEP_NAMES = [
   "libslirp-source",
   "wasm-module",
   "typescript",
+  "demo",
   "guest-v86",
   "guest-qemu",
   "guest-v86-state",

@@ -13,6 +13,7 @@ export const PROGRAMS = [
   { command: "xz", package: "xz-utils", purpose: "to unpack the patches for libslirp" },
   { command: "zstd", package: "zstd", purpose: "to keep the state of a booted guest" },
   { command: "qemu-system-x86_64", package: "qemu-system-x86", purpose: "for QEMU guests" },
+  { command: "chromium", package: "chromium", purpose: "to test the page" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
 ];
 

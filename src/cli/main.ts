@@ -9,6 +9,7 @@ import { Command, CommanderError } from "commander";
 import { EndedEarly, ExitStatus, statusOfError } from "./exit-status.js";
 import { createLog, errorText, oneLine, PROGRAM_NAME, type LogOptions } from "./logging.js";
 import { addNetworkOptions, type NetworkFlags } from "./options.js";
+import type { DemoFlags } from "./demo.js";
 import type { QemuFlags } from "./qemu.js";
 import type { RelayFlags } from "./relay.js";
 import type { RunFlags } from "./run.js";
@@ -19,6 +20,7 @@ Examples:
   ${PROGRAM_NAME} run -- wget -qO- http://10.0.2.2:8000/  one command in it; its output and status are ours
   ${PROGRAM_NAME} run --hostfwd tcp:127.0.0.1:8080-:80    its port 80 is port 8080 here
   ${PROGRAM_NAME} qemu --listen unix:/tmp/net.sock        a network for QEMU; prints QEMU's options
+  ${PROGRAM_NAME} demo                                    a Linux guest in your browser; prints the URL
   ${PROGRAM_NAME} relay                                   a relay for emulators in pages; prints its URL
 
 Exit status: 0, or the guest's command's; 1 for a failure, 2 for bad use, 124 when --timeout ran out.`;
@@ -78,6 +80,17 @@ function addRelayCommand(program: Command, finish: (status: number) => void): vo
     });
 }
 
+function addDemoCommand(program: Command, finish: (status: number) => void): void {
+  program
+    .command("demo")
+    .description("serve the demo page: a Linux guest in a browser, with a relay of its own")
+    .option("--listen <address>", "HOST:PORT", "127.0.0.1:8080")
+    .action(async (flags: DemoFlags & LogOptions, command: Command) => {
+      const { serveDemo } = await import("./demo.js");
+      finish(await serveDemo(command.optsWithGlobals<typeof flags>()));
+    });
+}
+
 /** The commands. Actions answer by `finish` with the status that the process ends with. */
 function buildProgram(finish: (status: number) => void): Command {
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
@@ -123,6 +136,7 @@ function buildProgram(finish: (status: number) => void): Command {
       finish(await serveQemu(command.optsWithGlobals<typeof flags>()));
     });
   addRelayCommand(program, finish);
+  addDemoCommand(program, finish);
   return program;
 }
 

@@ -1,0 +1,145 @@
+/**
+ * The demo page in a browser: a real guest, the stack in the page, and the relay beside it.
+ */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { DEFAULT_IMAGE_FOLDER } from "../../src/cli/guest-image.js";
+import { browserMissing, launchBrowser } from "../support/browser.js";
+import { CliProcess } from "../support/cli.js";
+import { v86ImageMissing } from "../support/v86-image.js";
+import { waitUntil } from "../support/wait-until.js";
+
+const READY_TIMEOUT_MS = 120_000;
+const WAIT = { timeout: 60_000, interval: 100 } as const;
+
+function missing(): string | undefined {
+  return browserMissing() ?? v86ImageMissing();
+}
+
+describe("the demo page", () => {
+  let cli: CliProcess | undefined;
+  let browser: Browser | undefined;
+  let page: Page;
+  let url = "";
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    if (missing() !== undefined) return;
+    const served = new CliProcess(["demo", "--listen", "127.0.0.1:0"]);
+    cli = served;
+    await waitUntil("it prints its URL", () => served.output.endsWith("\n"));
+    url = served.output.trim();
+    browser = await launchBrowser();
+    page = await open("light");
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    cli?.kill("SIGTERM");
+    expect(await cli?.ended()).toMatchObject({ status: 0, signal: null });
+  });
+
+  /** A page whose guest has its prompt. */
+  async function open(colorScheme: "light" | "dark"): Promise<Page> {
+    if (!browser) throw new Error("there is no browser");
+    const opened = await browser.newPage({ colorScheme });
+    opened.on("pageerror", (error) => errors.push(error.message));
+    await opened.goto(url);
+    await opened.locator("#examples button").first().waitFor({ timeout: READY_TIMEOUT_MS });
+    return opened;
+  }
+
+  function needs(ctx: TestContext): void {
+    const reason = missing();
+    if (reason !== undefined) ctx.skip(reason);
+  }
+
+  const screen = async (): Promise<string> =>
+    (await page.locator(".xterm-accessibility-tree").innerText()).replaceAll("\u00a0", " ");
+
+  let commands = 0;
+
+  /** Runs a command in the guest; answers what is on the screen once it is done. */
+  async function run(command: string): Promise<string> {
+    const number = String(++commands);
+    await page.locator(".xterm-helper-textarea").focus();
+    // What is typed does not look like what is printed.
+    await page.keyboard.type(`clear; ${command}; echo "done $((${number} + 0)): $?"\n`);
+    const done = new RegExp(`done ${number}: \\d`);
+    await waitUntil(`"${command}" is done`, async () => done.test(await screen()), 120_000);
+    return screen();
+  }
+
+  it("gets a lease, and addresses of both IP versions", async (ctx) => {
+    needs(ctx);
+    const lease = await page.locator("#lease").innerText();
+    expect(lease).toMatch(/10\.0\.2\.15/);
+    expect(lease).toMatch(/fec0::/);
+    expect(lease).toMatch(/10\.0\.2\.3/);
+  });
+
+  it("fetches a page by a click", async (ctx) => {
+    needs(ctx);
+    await page.getByRole("button", { name: "Fetch a page" }).click();
+    await expect.poll(screen, WAIT).toContain("a real socket");
+    expect(await page.locator("#status").innerText()).toContain("Connected through");
+  });
+
+  it("shows the connections there are", async (ctx) => {
+    needs(ctx);
+    const { port } = new URL(url);
+    await run(`(sleep 20 | nc 10.0.2.2 ${port} >/dev/null 2>&1) & sleep 1`);
+    await expect
+      .poll(() => page.locator("#connections").innerText(), WAIT)
+      .toMatch(new RegExp(`TCP ESTABLISHED\\s+10\\.0\\.2\\.15:\\d+\\s+10\\.0\\.2\\.2:${port}`));
+  });
+
+  it("fetches 14 MB unchanged", async (ctx) => {
+    needs(ctx);
+    const name = "state-virtio.bin.zst";
+    const path = join(DEFAULT_IMAGE_FOLDER, name);
+    if (!existsSync(path)) ctx.skip(`${name} was not made: the guest was booted`);
+    const expected = createHash("sha256")
+      .update(await readFile(path))
+      .digest("hex");
+    const { port } = new URL(url);
+    const text = await run(`wget -qO- http://10.0.2.2:${port}/guest/${name} | sha256sum`);
+    // The terminal may break the line.
+    expect(text.replaceAll("\n", "")).toContain(expected);
+  });
+
+  it("is told what the relay does not allow, at once", async (ctx) => {
+    needs(ctx);
+    expect(await run("wget -qO- http://10.0.2.2:9/")).toMatch(/can't connect|unreachable/);
+  });
+
+  it("pings the gateway", async (ctx) => {
+    needs(ctx);
+    expect(await run("ping -c 2 10.0.2.2")).toContain("2 packets received");
+  });
+
+  it.for(["light", "dark"] as const)("is accessible, %s", async (scheme, ctx) => {
+    needs(ctx);
+    const opened = scheme === "light" ? page : await open(scheme);
+    const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+    await opened.addScriptTag({ path: axe });
+    const violations = await opened.evaluate(async () => {
+      const { axe: tool } = globalThis as unknown as {
+        axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+      };
+      const { violations: found } = await tool.run();
+      return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+    });
+    expect(violations).toEqual([]);
+  });
+
+  it("throws nothing", (ctx) => {
+    needs(ctx);
+    expect(errors).toEqual([]);
+  });
+});

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { toObject, toText } from "./support/report.mjs";
 
-const NAMES = ["sizes", "first-frame", "idle-connections", "throughput", "v86", "qemu"];
+const NAMES = ["sizes", "first-frame", "idle-connections", "throughput", "v86", "qemu", "relay"];
 const NEEDED = ["dist/node.js", "wasm/out/slirp.wasm"];
 
 function readRounds(text) {

@@ -13,6 +13,11 @@ export interface LinkSender {
   onRoom(): void;
 }
 
+/** A counter, as prom-client has it. */
+export interface ByteCounter {
+  inc(count: number): void;
+}
+
 /** How a link is made. */
 export interface RelayLinkOptions {
   readonly socket: WebSocket;
@@ -21,8 +26,9 @@ export interface RelayLinkOptions {
   onMessage(message: Buffer, isBinary: boolean): void;
   /** The WebSocket is closed. Once. */
   onClose(): void;
-  /** Bytes to and from the client. */
-  onBytes(direction: "in" | "out", count: number): void;
+  /** Bytes from and to the client are counted there. */
+  readonly bytesIn: ByteCounter;
+  readonly bytesOut: ByteCounter;
 }
 
 /** See the top of the file. */
@@ -40,7 +46,7 @@ export class RelayLink {
     this.#socket = options.socket;
     this.#socket.on("message", (data: RawData, isBinary: boolean) => {
       const message = toBuffer(data);
-      options.onBytes("in", message.length);
+      options.bytesIn.inc(message.length);
       options.onMessage(message, isBinary);
     });
     this.#socket.on("pong", () => {
@@ -69,7 +75,7 @@ export class RelayLink {
     if (this.#socket.readyState !== this.#socket.OPEN) return true;
     const { length } = message;
     this.#queuedBytes += length;
-    this.#options.onBytes("out", length);
+    this.#options.bytesOut.inc(length);
     this.#socket.send(message, () => {
       this.#sent(length);
     });

@@ -20,6 +20,9 @@ export class RelayMetrics {
     labelNames: ["direction"],
     registers: [this.registry],
   });
+  /** The same by direction, looked up once: they are counted for every message. */
+  readonly bytesIn = this.bytes.labels("in");
+  readonly bytesOut = this.bytes.labels("out");
   readonly refusals = new Counter({
     name: "slirp_relay_refusals_total",
     help: "Connections and streams refused, by rule",

@@ -136,9 +136,8 @@ export class Relay {
       onClose: () => {
         this.#end(link, client);
       },
-      onBytes: (direction, count) => {
-        this.metrics.bytes.inc({ direction }, count);
-      },
+      bytesIn: this.metrics.bytesIn,
+      bytesOut: this.metrics.bytesOut,
     });
     this.metrics.connections.inc();
     this.#byClient.set(client, (this.#byClient.get(client) ?? 0) + 1);

@@ -6,6 +6,7 @@
  * anything.
  */
 import type { RawData, WebSocket } from "ws";
+import { giveMessage } from "./message-pool.js";
 
 /** Who sends to a client. */
 export interface LinkSender {
@@ -72,11 +73,15 @@ export class RelayLink {
 
   /** Sends a message; its memory is the link's from then on. False: `sender` is to stop until `onRoom`. */
   send(message: Uint8Array, sender?: LinkSender): boolean {
-    if (this.#socket.readyState !== this.#socket.OPEN) return true;
+    if (this.#socket.readyState !== this.#socket.OPEN) {
+      giveMessage(message);
+      return true;
+    }
     const { length } = message;
     this.#queuedBytes += length;
     this.#options.bytesOut.inc(length);
     this.#socket.send(message, () => {
+      giveMessage(message);
       this.#sent(length);
     });
     if (!sender || this.#queuedBytes < this.#options.maxQueuedBytes) return true;

@@ -21,7 +21,8 @@ import {
 import { reasonOfError } from "./dial.js";
 import type { RelayLimits } from "./limits.js";
 import type { LinkSender, RelayLink } from "./relay-link.js";
-import { MAX_PIECE_BYTES, TcpTarget, type TcpTargetOwner } from "./tcp-target.js";
+import { giveMessage, MAX_PIECE_BYTES } from "./message-pool.js";
+import { TcpTarget, type TcpTargetOwner } from "./tcp-target.js";
 
 /** A target that takes nothing while so much waits for it gives no credits. */
 const MAX_TARGET_QUEUE_BYTES = 1024 * 1024;
@@ -135,7 +136,10 @@ export class TcpStream implements RelayStream, TcpTargetOwner, LinkSender {
   }
 
   onData(message: Buffer): boolean {
-    if (this.#gone) return true;
+    if (this.#gone) {
+      giveMessage(message);
+      return true;
+    }
     writeHeader(message, WispType.data, this.#id);
     this.#allowance -= message.length - WISP_HEADER_BYTES;
     this.#blockedByLink = !this.#context.link.send(message, this);

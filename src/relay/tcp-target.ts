@@ -5,21 +5,15 @@
  * the client gets that very memory.
  */
 import { connect, type Socket } from "node:net";
-import { WISP_HEADER_BYTES } from "../wisp.js";
-
-/** Bytes of one message, header included: what every client takes. */
-const MESSAGE_BYTES = 64 * 1024;
+import { MAX_PIECE_BYTES, takeMessage } from "./message-pool.js";
 
 /** Its content is copied before the next read. */
-const readBuffer = Buffer.allocUnsafeSlow(MESSAGE_BYTES - WISP_HEADER_BYTES);
-
-/** Largest piece that `onData` brings, header room not counted. */
-export const MAX_PIECE_BYTES = MESSAGE_BYTES - WISP_HEADER_BYTES;
+const readBuffer = Buffer.allocUnsafeSlow(MAX_PIECE_BYTES);
 
 /** Whom a target tells. */
 export interface TcpTargetOwner {
   onConnected(): void;
-  /** Bytes came. `message` begins with room for a header; it is the owner's. False: stop reading until `resume`. */
+  /** Bytes came. `message` begins with room for a header, and is given to a link. False: stop reading until `resume`. */
   onData(message: Buffer): boolean;
   /** The target's FIN. */
   onEnd(): void;
@@ -115,7 +109,7 @@ export class TcpTarget {
       allowHalfOpen: true,
       onread: {
         buffer: readBuffer,
-        callback: (count) => this.#owner.onData(withHeaderRoom(readBuffer.subarray(0, count))),
+        callback: (count) => this.#owner.onData(takeMessage(readBuffer.subarray(0, count))),
       },
     });
     socket.once("connect", () => {
@@ -128,15 +122,9 @@ export class TcpTarget {
     socket.on("data", (data: Buffer) => {
       for (let at = 0; at < data.length; at += MAX_PIECE_BYTES) {
         const piece = data.subarray(at, at + MAX_PIECE_BYTES);
-        if (!this.#owner.onData(withHeaderRoom(piece))) socket.pause();
+        if (!this.#owner.onData(takeMessage(piece))) socket.pause();
       }
     });
     return socket;
   }
-}
-
-function withHeaderRoom(piece: Uint8Array): Buffer {
-  const message = Buffer.allocUnsafe(WISP_HEADER_BYTES + piece.length);
-  message.set(piece, WISP_HEADER_BYTES);
-  return message;
 }

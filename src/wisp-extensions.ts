@@ -16,11 +16,6 @@ export const WispExtensionId = {
   /** The server sends CONTINUE for a stream once it is connected; no metadata. */
   openConfirmation: 0x05,
   /**
-   * Ours: ports on the relay that lead to the client (LISTEN, BOUND, INCOMING). Metadata, both ways:
-   * `u8 version (1) | u8 required or u8 token length | token`; see {@link encodeInboundOffer}.
-   */
-  inbound: 0xe5,
-  /**
    * Ours: streams that behave as TCP does. Metadata, both ways: `u8 version (1) | u32 window`, the bytes of DATA that the
    * sender of the INFO takes on a TCP stream before it grants more. In use, it adds three rules to TCP streams:
    * - the server sends no more than the client's window; CONTINUE from client to server grants that many bytes more;
@@ -32,12 +27,6 @@ export const WispExtensionId = {
 
 /** Version of the stream control extension that this code speaks. */
 export const STREAM_CONTROL_VERSION = 1;
-
-/** Version of the inbound extension that this code speaks. */
-export const INBOUND_VERSION = 1;
-
-/** Streams that the server opens (INCOMING) have this bit set in their id; a client of the extension never sets it. */
-export const SERVER_STREAM_BIT = 0x8000_0000;
 
 /** The one algorithm of the key extension: Ed25519 (RFC 8032). */
 export const KEY_ALGORITHM_ED25519 = 1;
@@ -159,35 +148,6 @@ export function encodeMotd(message: string): Uint8Array {
 /** Reads it; undefined where it is not UTF-8. */
 export function decodeMotd(metadata: Uint8Array): string | undefined {
   return text(metadata);
-}
-
-/** The inbound extension as a server offers it: version, and whether a token is asked for. */
-export function encodeInboundOffer(tokenRequired: boolean): Uint8Array {
-  return Uint8Array.of(INBOUND_VERSION, tokenRequired ? 1 : 0);
-}
-
-/** Reads it; undefined where it is of another version. */
-export function decodeInboundOffer(
-  metadata: Uint8Array,
-): { readonly tokenRequired: boolean } | undefined {
-  if (metadata.length < 2 || metadata[0] !== INBOUND_VERSION) return undefined;
-  return { tokenRequired: metadata[1] === 1 };
-}
-
-/** A client's answer: version and token ("" for none). Throws a RangeError where it has more than 255 bytes of UTF-8. */
-export function encodeInboundAnswer(token: string): Uint8Array {
-  const bytes = encoder.encode(token);
-  if (bytes.length > 255) throw new RangeError("a token has at most 255 bytes of UTF-8");
-  return join([INBOUND_VERSION, bytes.length], bytes);
-}
-
-/** Reads it; undefined where it is of another version or its length does not fit. */
-export function decodeInboundAnswer(metadata: Uint8Array): { readonly token: string } | undefined {
-  const [version, length] = metadata;
-  if (version !== INBOUND_VERSION || length === undefined || metadata.length !== 2 + length)
-    return undefined;
-  const token = text(metadata.subarray(2));
-  return token === undefined ? undefined : { token };
 }
 
 /** The stream control extension, as both sides send it: how many bytes of a stream this side takes unasked. */

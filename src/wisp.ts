@@ -6,16 +6,13 @@
  * answered with what is wrong about it. Payloads are views on the message, never copies.
  */
 
-/** Packet types (Wisp v1, 3; INFO: v2, 3.5). The ones from 0x71 are of our extension: see `wisp-inbound.ts`. */
+/** Packet types (Wisp v1, 3; INFO: v2, 3.5). */
 export const WispType = {
   connect: 0x01,
   data: 0x02,
   continue: 0x03,
   close: 0x04,
   info: 0x05,
-  listen: 0x71,
-  bound: 0x72,
-  incoming: 0x73,
 } as const;
 
 /** Why a stream, or with stream 0 the connection, ended (Wisp v2, 3.4). */
@@ -78,16 +75,6 @@ export type WispPacket =
       minor: number;
       extensions: readonly WispExtension[];
     }
-  | { readonly type: "listen"; streamId: number; kind: number; port: number; host: string }
-  | { readonly type: "bound"; streamId: number; port: number; host: string }
-  | {
-      readonly type: "incoming";
-      streamId: number;
-      listenerId: number;
-      kind: number;
-      port: number;
-      host: string;
-    }
   | { readonly type: "unknown"; streamId: number; code: number }
   | { readonly type: "malformed"; streamId: number; problem: string };
 
@@ -130,8 +117,7 @@ function decodePayload(code: number, streamId: number, payload: Uint8Array): Wis
     case WispType.data:
       return { type: "data", streamId, payload };
     case WispType.connect:
-    case WispType.listen:
-      return decodeTarget(code === WispType.connect ? "connect" : "listen", streamId, payload);
+      return decodeConnect(streamId, payload);
     case WispType.continue:
       if (payload.length < 4) return "CONTINUE without 4 bytes of credits";
       return { type: "continue", streamId, credits: view.getUint32(0, true) };
@@ -140,39 +126,18 @@ function decodePayload(code: number, streamId: number, payload: Uint8Array): Wis
       return { type: "close", streamId, reason: view.getUint8(0) };
     case WispType.info:
       return decodeInfo(streamId, payload);
-    case WispType.bound: {
-      const host = payload.length > 2 ? readHost(payload.subarray(2)) : undefined;
-      if (host === undefined) return "BOUND without a port and an address";
-      return { type: "bound", streamId, port: view.getUint16(0, true), host };
-    }
-    case WispType.incoming: {
-      const host = payload.length > 7 ? readHost(payload.subarray(7)) : undefined;
-      if (host === undefined) return "INCOMING without listener, kind, port and address";
-      return {
-        type: "incoming",
-        streamId,
-        listenerId: view.getUint32(0, true),
-        kind: view.getUint8(4),
-        port: view.getUint16(5, true),
-        host,
-      };
-    }
     default:
       return { type: "unknown", streamId, code };
   }
 }
 
-function decodeTarget(
-  type: "connect" | "listen",
-  streamId: number,
-  payload: Uint8Array,
-): WispPacket | string {
-  const name = type.toUpperCase();
-  if (payload.length < 4) return `${name} without kind, port and host`;
+function decodeConnect(streamId: number, payload: Uint8Array): WispPacket | string {
+  if (payload.length < 4) return "CONNECT without kind, port and host";
   const host = readHost(payload.subarray(3));
-  if (host === undefined) return `${name} with a host that is not UTF-8 text without spaces`;
+  if (host === undefined) return "CONNECT with a host that is not UTF-8 text without spaces";
   const view = viewOf(payload);
-  return { type, streamId, kind: view.getUint8(0), port: view.getUint16(1, true), host };
+  const kind = view.getUint8(0);
+  return { type: "connect", streamId, kind, port: view.getUint16(1, true), host };
 }
 
 function decodeInfo(streamId: number, payload: Uint8Array): WispPacket | string {
@@ -235,21 +200,6 @@ export function encodeClose(streamId: number, reason: WispReason): Uint8Array<Ar
   return bytes;
 }
 
-function encodeTarget(
-  code: number,
-  streamId: number,
-  kind: WispKind,
-  host: string,
-  port: number,
-): Uint8Array<ArrayBuffer> {
-  const name = encoder.encode(host);
-  const bytes = packet(code, streamId, 3 + name.length);
-  bytes[WISP_HEADER_BYTES] = kind;
-  viewOf(bytes).setUint16(WISP_HEADER_BYTES + 1, port, true);
-  bytes.set(name, WISP_HEADER_BYTES + 3);
-  return bytes;
-}
-
 /** CONNECT. An IPv6 address stands bare: servers in use fail on brackets. */
 export function encodeConnect(
   streamId: number,
@@ -257,47 +207,11 @@ export function encodeConnect(
   host: string,
   port: number,
 ): Uint8Array<ArrayBuffer> {
-  return encodeTarget(WispType.connect, streamId, kind, host, port);
-}
-
-/** LISTEN (our extension): bind `host` and `port` (0: any free one) on the relay; `streamId` names the listener. */
-export function encodeListen(
-  streamId: number,
-  kind: WispKind,
-  host: string,
-  port: number,
-): Uint8Array<ArrayBuffer> {
-  return encodeTarget(WispType.listen, streamId, kind, host, port);
-}
-
-/** BOUND (our extension): the listener is bound to this address and port. */
-export function encodeBound(
-  listenerId: number,
-  host: string,
-  port: number,
-): Uint8Array<ArrayBuffer> {
   const name = encoder.encode(host);
-  const bytes = packet(WispType.bound, listenerId, 2 + name.length);
-  viewOf(bytes).setUint16(WISP_HEADER_BYTES, port, true);
-  bytes.set(name, WISP_HEADER_BYTES + 2);
-  return bytes;
-}
-
-/** INCOMING (our extension): stream `streamId` came in at the listener from this peer. */
-export function encodeIncoming(
-  streamId: number,
-  listenerId: number,
-  kind: WispKind,
-  host: string,
-  port: number,
-): Uint8Array<ArrayBuffer> {
-  const name = encoder.encode(host);
-  const bytes = packet(WispType.incoming, streamId, 7 + name.length);
-  const view = viewOf(bytes);
-  view.setUint32(WISP_HEADER_BYTES, listenerId, true);
-  view.setUint8(WISP_HEADER_BYTES + 4, kind);
-  view.setUint16(WISP_HEADER_BYTES + 5, port, true);
-  bytes.set(name, WISP_HEADER_BYTES + 7);
+  const bytes = packet(WispType.connect, streamId, 3 + name.length);
+  bytes[WISP_HEADER_BYTES] = kind;
+  viewOf(bytes).setUint16(WISP_HEADER_BYTES + 1, port, true);
+  bytes.set(name, WISP_HEADER_BYTES + 3);
   return bytes;
 }
 

@@ -19,7 +19,6 @@ import {
   type WispExtension,
   type WispPacket,
 } from "../wisp.js";
-import { SERVER_STREAM_BIT } from "../wisp-extensions.js";
 import {
   answerInfo,
   PLAIN_FEATURES,
@@ -36,6 +35,9 @@ const CONGESTED_BYTES = 1024 * 1024;
 
 /** How often a congested WebSocket is looked at: it has no event for having sent. */
 const CONGESTION_POLL_MS = 5;
+
+/** Ids are 32 bits; beyond 31 some servers take them for negative. */
+const MAX_ID = 0x7fff_ffff;
 
 /** What a connection tells of a stream. */
 export interface WispStreamPeer {
@@ -56,10 +58,6 @@ export interface WispConnectionObserver {
   onOpen(): void;
   /** It ended, or did not come about; once. `refused`: the relay does not want us, and why. */
   onEnd(end: { readonly refused: boolean; readonly message: string }): void;
-  /** A stream came in at a listener of ours. Undefined: nobody takes it. */
-  onIncoming(packet: WispPacket & { type: "incoming" }): WispStreamPeer | undefined;
-  /** A listener's BOUND or CLOSE. */
-  onListener(packet: WispPacket & { type: "bound" | "close" }): boolean;
 }
 
 /** How a connection is made. */
@@ -156,8 +154,7 @@ export class WispConnection {
   }
 
   #advanceId(): void {
-    // Ids with the highest bit are the server's.
-    this.#nextId = this.#nextId >= SERVER_STREAM_BIT - 1 ? 1 : this.#nextId + 1;
+    this.#nextId = this.#nextId >= MAX_ID ? 1 : this.#nextId + 1;
   }
 
   #receive(message: Uint8Array): void {
@@ -200,17 +197,10 @@ export class WispConnection {
 
   #receiveStream(packet: WispPacket): void {
     const { streamId } = packet;
-    if (packet.type === "incoming" && streamId >= SERVER_STREAM_BIT) {
-      const peer = this.#observer.onIncoming(packet);
-      if (peer) this.#streams.set(streamId, peer);
-      else this.send(encodeClose(streamId, WispReason.clientError));
-    } else if (packet.type === "bound") {
-      this.#observer.onListener(packet);
-    } else if (packet.type === "close") {
+    if (packet.type === "close") {
       const stream = this.#streams.get(streamId);
       this.#streams.delete(streamId);
-      if (stream) stream.onClose(packet.reason);
-      else this.#observer.onListener(packet);
+      stream?.onClose(packet.reason);
     } else if (packet.type === "continue") {
       this.#streams.get(streamId)?.onContinue(packet.credits);
     }

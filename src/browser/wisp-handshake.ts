@@ -3,12 +3,10 @@
  * use. Pure but for the signature, which WebCrypto makes.
  */
 import {
-  decodeInboundOffer,
   decodeKeyOffer,
   decodeMotd,
   decodePasswordOffer,
   decodeStreamControl,
-  encodeInboundAnswer,
   encodeKeyAnswer,
   encodePassword,
   encodeStreamControl,
@@ -23,8 +21,6 @@ export interface WispCredentials {
   readonly password?: string;
   /** An Ed25519 key pair of WebCrypto; the public key must be extractable. */
   readonly keyPair?: CryptoKeyPair;
-  /** For ports on the relay that lead here. */
-  readonly inboundToken?: string;
 }
 
 /** What is in use on a connection. */
@@ -35,8 +31,6 @@ export interface WispFeatures {
   readonly openConfirmation: boolean;
   /** Windows in both directions, half-close, reset. */
   readonly streamControl: boolean;
-  /** Ports on the relay. */
-  readonly inbound: boolean;
   /** What the relay says of itself. */
   readonly motd: string | undefined;
 }
@@ -46,7 +40,6 @@ export const PLAIN_FEATURES: WispFeatures = {
   udp: true,
   openConfirmation: false,
   streamControl: false,
-  inbound: false,
   motd: undefined,
 };
 
@@ -71,15 +64,11 @@ export async function answerInfo(
     ours.push({ id, metadata });
     return true;
   };
-  const { udp, openConfirmation, motd, streamControl, inbound } = WispExtensionId;
+  const { udp, openConfirmation, motd, streamControl } = WispExtensionId;
   const motdBytes = offer.get(motd);
   if (motdBytes) take(motd);
   await answerCredentials(offer, credentials, take);
   const control = offer.get(streamControl);
-  const ports = offer.get(inbound);
-  const portsOffer = ports && decodeInboundOffer(ports);
-  const token = credentials.inboundToken;
-  const wantsPorts = portsOffer && (!portsOffer.tokenRequired || token !== undefined);
   const features: WispFeatures = {
     udp: offer.has(udp) && take(udp),
     openConfirmation: offer.has(openConfirmation) && take(openConfirmation),
@@ -87,7 +76,6 @@ export async function answerInfo(
       control !== undefined &&
       decodeStreamControl(control) !== undefined &&
       take(streamControl, encodeStreamControl(windowBytes)),
-    inbound: wantsPorts === true && take(inbound, encodeInboundAnswer(token ?? "")),
     motd: motdBytes && decodeMotd(motdBytes),
   };
   return { info: encodeInfo(ours), features };

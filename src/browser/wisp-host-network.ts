@@ -79,8 +79,6 @@ export class WispHostNetwork implements HostNetwork {
       relays: options.relays.map(readRelay),
       webSocket: webSocketClass(options.webSocket),
       onStatus: options.onStatus,
-      observer: { onIncoming: () => undefined, onListener: () => false },
-      onOpen: () => undefined,
     });
     this.#budget = new ReceiveBudget(
       options.maxReceivedBytes ?? DEFAULT_MAX_RECEIVED_BYTES,

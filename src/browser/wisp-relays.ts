@@ -5,11 +5,7 @@
  * the next stream, or one that waits, opens another: at once at the next relay of the list, and when all of them have failed in a
  * row after a pause that doubles from half a second to 15. Streams wait for a connection as long as their own time lasts.
  */
-import {
-  WispConnection,
-  type WispConnectionObserver,
-  type WispConnectionOptions,
-} from "./wisp-connection.js";
+import { WispConnection, type WispConnectionOptions } from "./wisp-connection.js";
 import type { WispCredentials } from "./wisp-handshake.js";
 import type { WebSocketClass } from "./web-socket.js";
 
@@ -40,10 +36,6 @@ export interface WispRelaysOptions {
   readonly relays: readonly WispRelay[];
   readonly webSocket: WebSocketClass;
   readonly onStatus?: ((status: RelayStatus) => void) | undefined;
-  /** What a connection tells beside its own life. */
-  readonly observer: Pick<WispConnectionObserver, "onIncoming" | "onListener">;
-  /** A connection came about: listeners are set up again. */
-  readonly onOpen: (connection: WispConnection) => void;
 }
 
 const FIRST_PAUSE_MS = 500;
@@ -102,7 +94,7 @@ export class WispRelays {
   #connect(): void {
     if (this.#closed) return;
     this.#tell("connecting", "");
-    const { webSocket, observer } = this.#options;
+    const { webSocket } = this.#options;
     const { url, ...credentials } = this.#relay;
     const options: WispConnectionOptions = {
       webSocket,
@@ -113,7 +105,6 @@ export class WispRelays {
     let connection: WispConnection;
     try {
       connection = new WispConnection(options, {
-        ...observer,
         onOpen: () => {
           this.#onOpen(connection);
         },
@@ -141,7 +132,6 @@ export class WispRelays {
     this.#refusals = 0;
     const { motd } = connection.features;
     this.#tell("open", motd ?? "");
-    this.#options.onOpen(connection);
     this.#serve();
   }
 

@@ -100,15 +100,6 @@ export class WispStream
     this.#parts.relays.wait(this);
   }
 
-  /** Takes over a stream that came in at a listener: it is connected. */
-  accept(connection: WispConnection, id: number): void {
-    this.#connection = connection;
-    this.#id = id;
-    this.#sender.start(connection, this.#id);
-    this.#connected = true;
-    this.raise(Readiness.writable);
-  }
-
   get remoteEndpoint(): IpEndpoint | undefined {
     return this.#connected ? this.#remote : undefined;
   }

@@ -29,7 +29,7 @@ export interface TcpTargetOwner {
 export class TcpTarget {
   readonly #owner: TcpTargetOwner;
   readonly #socket: Socket;
-  #uncork: NodeJS.Immediate | undefined;
+  #isCorked = false;
 
   /** Connects to `address`, or takes over `accepted`, a connection that came in. */
   constructor(
@@ -49,7 +49,6 @@ export class TcpTarget {
       owner.onError(error);
     });
     this.#socket.on("close", () => {
-      clearImmediate(this.#uncork);
       owner.onClose();
     });
   }
@@ -59,12 +58,13 @@ export class TcpTarget {
     return this.#socket.writableLength;
   }
 
-  /** Writes; pieces of one turn go out together. False: there is more than should be, `onDrain` follows. */
+  /** Writes; pieces of one turn go out together, such as messages that came in one read. False: there is more than should be, `onDrain` follows. */
   write(bytes: Uint8Array): boolean {
-    if (!this.#uncork) {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
       this.#socket.cork();
-      this.#uncork = setImmediate(() => {
-        this.#uncork = undefined;
+      process.nextTick(() => {
+        this.#isCorked = false;
         this.#socket.uncork();
       });
     }

@@ -17,7 +17,6 @@ import {
   encodeInfo,
   WispKind,
   WispReason,
-  WispType,
 } from "../../src/wisp.js";
 import { openFileLimit } from "../support/open-files.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
@@ -253,7 +252,6 @@ describe("a client that does not keep to the protocol", () => {
     ["INFO that is cut off", [5, 0, 0, 0, 0, 2, 0, 1, 255, 255, 255, 255]],
     ["a second INFO", [...encodeInfo([])]],
     ["a type that there is not", [0x77, 1, 0, 0, 0]],
-    ["LISTEN, which was not agreed on", [WispType.listen, 1, 0, 0, 0, 1, 0, 0, 0x61]],
   ])("is let go with a reason: %s", async (_what, bytes) => {
     const listening = await start();
     const client = await connect(listening.url).ready();

@@ -3,6 +3,7 @@
  * own; `slirp-wasm/node` is the same with Node's sockets.
  */
 import type { NetBackend } from "./backend.js";
+import { BROADCAST_CHANNEL_KIND } from "./backends/broadcast-channel-backend.js";
 import {
   openRegisteredBackend,
   type BackendKind,
@@ -31,7 +32,7 @@ export {
   type OpenBackendOptions,
 } from "./backends/registry.js";
 export { WebSocketBackend, type WebSocketBackendOptions } from "./backends/web-socket-backend.js";
-export { FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
+export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
 export type { FrameQueueLimits } from "./frame-queue.js";
 export type { WebSocketClass, WebSocketLike } from "./web-socket.js";
 export { loadModule, type ModuleSource } from "./slirp/load-module.js";
@@ -89,10 +90,15 @@ const SLIRP_KIND: BackendKind = {
 };
 
 /**
- * Opens a backend by its name: a WebSocket's URL, `user,…` or `slirp,…` for a stack, and what is registered (`slirp-wasm/tap`).
+ * Opens a backend by its name: a WebSocket's URL, `user,…` or `slirp,…` for a stack, `inbrowser` for the guests of other tabs, and what
+ * is registered (`slirp-wasm/tap`).
  * @throws SlirpError `unknownBackend` that lists what there is; `invalidConfiguration` for a name that cannot be read; and what the
  *   kind throws.
  */
 export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
-  return openRegisteredBackend(name, options, [WEB_SOCKET_KIND, SLIRP_KIND]);
+  return openRegisteredBackend(name, options, [
+    WEB_SOCKET_KIND,
+    BROADCAST_CHANNEL_KIND,
+    SLIRP_KIND,
+  ]);
 }

@@ -61,3 +61,5 @@ interface Response {
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 declare function fetch(url: string | URL): Promise<Response>;
+
+declare var BroadcastChannel: { new (name: string): unknown };

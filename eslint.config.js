@@ -76,6 +76,7 @@ export default defineConfig(
           "src/nics/tsconfig.qemu.json",
           "src/backends/tsconfig.tap.json",
           "test/tsconfig.json",
+          "test/page/site/tsconfig.json",
           "demo/tsconfig.json",
         ],
         tsconfigRootDir: import.meta.dirname,

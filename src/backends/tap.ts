@@ -31,6 +31,7 @@ export interface OpenTapOptions extends TapOptions {
  * @throws SlirpError `addonUnavailable`, `invalidConfiguration`, `deviceFailed`, `unsupportedCapability`; the signal's reason
  */
 export async function openTap(options: OpenTapOptions = {}): Promise<TapBackend> {
+  checkTapOptions(options);
   const queues = options.fds?.length ?? options.queues ?? 1;
   if (queues !== 1) {
     const text = `there are ${queues} queues, each of which is a backend; open them by openTapQueues`;

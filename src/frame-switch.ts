@@ -137,6 +137,14 @@ export class FrameSwitch {
   }
 }
 
+/**
+ * Makes a switch on a backend: each guest, or channel of guests, gets a port of its own by `openPort`. The backend's callbacks are the
+ * switch's from then on; the backend itself stays the caller's to close.
+ */
+export function createSwitch(uplink: NetBackend, options: FrameSwitchOptions = {}): FrameSwitch {
+  return new FrameSwitch(uplink, options);
+}
+
 type ForwardFromPort = (
   from: SwitchPort,
   bytes: Uint8Array,

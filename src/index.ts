@@ -3,6 +3,7 @@
  * own; `slirp-wasm/node` is the same with Node's sockets.
  */
 import type { NetBackend } from "./backend.js";
+import { BROADCAST_CHANNEL_KIND } from "./backends/broadcast-channel-backend.js";
 import {
   openRegisteredBackend,
   type BackendKind,
@@ -24,6 +25,14 @@ export * from "./errors.js";
 export * from "./host-network.js";
 export * from "./slirp-options.js";
 export * from "./virtio-net.js";
+export { CapturingBackend, withCapture, type CaptureOptions } from "./backends/capture.js";
+export { CaptureMemory, type CaptureMemoryOptions } from "./backends/capture-memory.js";
+export {
+  CaptureDirection,
+  PcapngWriter,
+  type CaptureSink,
+  type PcapngOptions,
+} from "./backends/pcapng-writer.js";
 export {
   backendPrefixes,
   registerBackend,
@@ -31,13 +40,15 @@ export {
   type OpenBackendOptions,
 } from "./backends/registry.js";
 export { WebSocketBackend, type WebSocketBackendOptions } from "./backends/web-socket-backend.js";
-export { FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
+export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
 export type { FrameQueueLimits } from "./frame-queue.js";
 export type { WebSocketClass, WebSocketLike } from "./web-socket.js";
 export { loadModule, type ModuleSource } from "./slirp/load-module.js";
 export { Slirp, type SlirpParts } from "./slirp/slirp.js";
 export type { LogLevel } from "./slirp/stack.js";
 export type { GuestChannel, GuestChannelOptions } from "./slirp/guest-channels.js";
+export type { GuestConnectOptions } from "./slirp/guest-connections.js";
+export type { GuestSocket, GuestSocketInfo, SocketBytes } from "./slirp/guest-socket.js";
 export type { SocketDescription } from "./slirp/socket-table.js";
 
 /** How a stack is made; see {@link createSlirp}. */
@@ -89,10 +100,15 @@ const SLIRP_KIND: BackendKind = {
 };
 
 /**
- * Opens a backend by its name: a WebSocket's URL, `user,…` or `slirp,…` for a stack, and what is registered (`slirp-wasm/tap`).
+ * Opens a backend by its name: a WebSocket's URL, `user,…` or `slirp,…` for a stack, `inbrowser` for the guests of other tabs, and what
+ * is registered (`slirp-wasm/tap`).
  * @throws SlirpError `unknownBackend` that lists what there is; `invalidConfiguration` for a name that cannot be read; and what the
  *   kind throws.
  */
 export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
-  return openRegisteredBackend(name, options, [WEB_SOCKET_KIND, SLIRP_KIND]);
+  return openRegisteredBackend(name, options, [
+    WEB_SOCKET_KIND,
+    BROADCAST_CHANNEL_KIND,
+    SLIRP_KIND,
+  ]);
 }

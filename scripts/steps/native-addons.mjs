@@ -21,7 +21,9 @@ function findNodeGyp() {
   }
   const own = findCommand("node-gyp");
   if (own !== undefined) return realpathSync(own);
-  throw new Error("node-gyp is neither within npm nor on PATH; install it by: npm install --global node-gyp");
+  throw new Error(
+    "node-gyp is neither within npm nor on PATH; install it by: npm install --global node-gyp",
+  );
 }
 
 /** Where this Node's headers are; undefined lets node-gyp look for itself. */

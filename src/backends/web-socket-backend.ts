@@ -60,8 +60,8 @@ export class WebSocketBackend extends FramePort {
   readonly #kept: Uint8Array<ArrayBuffer>[] = [];
   #socket: WebSocketLike | undefined;
   #failures = 0;
-  #reconnectTimer: TimerHandle | undefined;
-  #drainTimer: TimerHandle | undefined;
+  #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
+  #drainTimer: ReturnType<typeof setTimeout> | undefined;
   #afterClose: Promise<void> = Promise.resolve();
 
   /** @throws SlirpError `invalidConfiguration` for a URL that is none, `missingRequirement` where there is no WebSocket. */

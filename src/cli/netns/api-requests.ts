@@ -100,16 +100,19 @@ export class ApiRequests {
     const proto = typeof args["proto"] === "string" ? args["proto"] : "";
     const [, protocol, version] = PROTOCOL.exec(proto) ?? [];
     if (protocol !== "tcp" && protocol !== "udp") {
-      throw badArgument("proto", 'it must be "tcp" or "udp", with 4 or 6 behind it where it matters');
+      throw badArgument(
+        "proto",
+        'it must be "tcp" or "udp", with 4 or 6 behind it where it matters',
+      );
     }
     const hostPort = readPort(args, "host_port");
     const guestPort = readPort(args, "guest_port");
-    const host =
-      readAddress(args, "host_addr") ?? anyAddress(version === "6" ? 6 : 4);
+    const host = readAddress(args, "host_addr") ?? anyAddress(version === "6" ? 6 : 4);
     if (version !== "" && String(host.family) !== version) {
       throw badArgument("host_addr", `${host.address} is no IPv${version ?? ""} address`);
     }
-    const guest = readAddress(args, "guest_addr") ?? this.#defaultGuest(protocol, host.family, version === "6");
+    const guest =
+      readAddress(args, "guest_addr") ?? this.#defaultGuest(protocol, host.family, version === "6");
     if (protocol === "udp" && guest.family !== host.family) {
       throw badArgument("guest_addr", "UDP needs the same IP version on both sides");
     }
@@ -158,15 +161,13 @@ function badArgument(name: string, reason: string): BadRequest {
 
 function readPort(args: Readonly<Record<string, unknown>>, name: string): number {
   const port = args[name];
-  if (typeof port === "number" && Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
+  if (typeof port === "number" && Number.isInteger(port) && port >= 1 && port <= 65_535)
+    return port;
   throw badArgument(name, "it must be a number from 1 to 65535");
 }
 
 /** Undefined where there is none, or an empty one. */
-function readAddress(
-  args: Readonly<Record<string, unknown>>,
-  name: string,
-): IpAddress | undefined {
+function readAddress(args: Readonly<Record<string, unknown>>, name: string): IpAddress | undefined {
   const text = args[name];
   if (text === undefined || text === null || text === "") return undefined;
   const address = typeof text === "string" ? parseIpAddress(text) : undefined;

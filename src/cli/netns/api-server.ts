@@ -58,7 +58,11 @@ export class ApiServer {
 
   /** Clients that are being served are cut off. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    const closed = new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
     for (const client of this.#clients) client.destroy();
     await closed;
     await unlink(this.#path).catch(() => undefined);
@@ -90,7 +94,9 @@ function serve(socket: Socket, answer: (text: string) => Promise<object>): void 
     if (isAnswered) return;
     length += chunk.length;
     if (length >= MAX_REQUEST_BYTES) {
-      reply({ error: { desc: `bad request: too large message (>= ${String(MAX_REQUEST_BYTES)} bytes)` } });
+      reply({
+        error: { desc: `bad request: too large message (>= ${String(MAX_REQUEST_BYTES)} bytes)` },
+      });
       return;
     }
     chunks.push(chunk);

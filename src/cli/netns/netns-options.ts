@@ -85,6 +85,11 @@ const OPTIONS: readonly LongOption[] = [
   { name: "version", short: "v", hasValue: false },
 ];
 
+/** Of IPv6: the prefix that is advertised, what is at its second address, and what `--configure` gives the guest. */
+export const PREFIX6 = "fd00::";
+export const GATEWAY6 = "fd00::2";
+export const GUEST_ADDRESS6 = "fd00::100";
+
 const MAX_MTU_BYTES = 65_521;
 /** Addresses of the network are its first address plus these. */
 const Offset = { gateway: 2, nameServer: 3, dhcpStart: 15, dhcpEnd: 30, guest: 100 } as const;

@@ -12,6 +12,7 @@ import { errorText, oneLine } from "../logging.js";
 import { ApiRequests } from "./api-requests.js";
 import { ApiServer } from "./api-server.js";
 import { tellReady, watchExit } from "./caller-descriptors.js";
+import { enterSandbox, filterSystemCalls } from "./confinement.js";
 import { openNamespaceTap } from "./namespace-tap.js";
 import { GUEST_ADDRESS6, PREFIX6, NetnsUsageError, type NetnsOptions } from "./netns-options.js";
 import { startText } from "./netns-texts.js";
@@ -68,6 +69,10 @@ export async function serveNetns(options: NetnsOptions): Promise<number> {
       end.come({ status: 0 });
     });
   }
+  if (options.enableSeccomp) {
+    filterSystemCalls();
+    say("seccomp: only the system calls that a running network needs are left\n");
+  }
   if (options.readyFd !== undefined) tellReady(options.readyFd);
   const ended = await end.reason;
   await api?.close();
@@ -84,10 +89,14 @@ export async function serveNetns(options: NetnsOptions): Promise<number> {
 
 async function openGuest(options: NetnsOptions): Promise<NetBackend> {
   const { target, tapName } = options;
-  if (target.kind === "tapfd") return openTap({ fd: target.fd });
+  if (target.kind === "tapfd") {
+    if (options.enableSandbox) enterSandbox(options, target.fd);
+    return openTap({ fd: target.fd });
+  }
   if (target.kind === "bess") throw new NetnsUsageError("bess");
   const fd = await openNamespaceTap(target, options);
   complain(`received tapfd=${String(fd)} for ${tapName}`);
+  if (options.enableSandbox) enterSandbox(options, fd);
   return openTap({ fd });
 }
 

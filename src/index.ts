@@ -24,6 +24,7 @@ export * from "./config/index.js";
 export * from "./errors.js";
 export * from "./host-network.js";
 export * from "./slirp-options.js";
+export type { TapLinkOptions, TapOptions } from "./tap-options.js";
 export * from "./virtio-net.js";
 export { CapturingBackend, withCapture, type CaptureOptions } from "./backends/capture.js";
 export { CaptureMemory, type CaptureMemoryOptions } from "./backends/capture-memory.js";

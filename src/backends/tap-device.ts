@@ -117,6 +117,11 @@ export class TapDevice {
     Object.assign(this.#switches, next);
   }
 
+  /** What {@link switchOffloads} has set. */
+  get offloadSwitches(): Readonly<OffloadSwitches> {
+    return { ...this.#switches };
+  }
+
   /**
    * Sets the byte order of the header's fields: little unless the guest is a big-endian one with a legacy device.
    * @throws SlirpError `unsupportedCapability` where the kernel was built without

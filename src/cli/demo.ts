@@ -29,6 +29,9 @@ const PAGE_FOLDER = fileURLToPath(new URL("../../build/demo", import.meta.url));
 
 const RELAY_PATH = "/relay/";
 
+/** Not /guest/: there the page shows what the guest serves. */
+const IMAGE_PATH = "/image/";
+
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
@@ -115,8 +118,8 @@ async function answer(
   } else if (path === "/demo.json") {
     response.writeHead(200, { "Content-Type": "application/json", "Cache-Control": "no-store" });
     response.end(JSON.stringify(settings));
-  } else if (path.startsWith("/guest/")) {
-    await sendFile(request, response, DEFAULT_IMAGE_FOLDER, path.slice("/guest/".length));
+  } else if (path.startsWith(IMAGE_PATH)) {
+    await sendFile(request, response, DEFAULT_IMAGE_FOLDER, path.slice(IMAGE_PATH.length));
   } else {
     await sendFile(request, response, PAGE_FOLDER, path === "/" ? "index.html" : path);
   }

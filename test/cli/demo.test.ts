@@ -50,16 +50,16 @@ describe("slirp-wasm demo", () => {
     const settings = JSON.parse((await ask(ctx, "/demo.json")).body) as Record<string, unknown>;
     expect(settings).toMatchObject({ relay: "relay/", hello: `http://10.0.2.2:${port}/hello` });
     expect((await ask(ctx, "/hello")).body).toMatch(/^Hello/);
-    expect((await ask(ctx, "/guest/image.json")).type).toBe("application/json");
+    expect((await ask(ctx, "/image/image.json")).type).toBe("application/json");
   });
 
   it("serves nothing else", async (ctx) => {
     // What a client's URL parser would straighten out arrives as it is.
     const paths = [
-      "/guest/../../package.json",
+      "/image/../../package.json",
       "/..%2fpackage.json",
       "/../package.json",
-      "/guest/",
+      "/image/",
       "/no",
       "//",
     ];

@@ -108,7 +108,7 @@ describe("the demo page", () => {
       .update(await readFile(path))
       .digest("hex");
     const { port } = new URL(url);
-    const text = await run(`wget -qO- http://10.0.2.2:${port}/guest/${name} | sha256sum`);
+    const text = await run(`wget -qO- http://10.0.2.2:${port}/image/${name} | sha256sum`);
     // The terminal may break the line.
     expect(text.replaceAll("\n", "")).toContain(expected);
   });

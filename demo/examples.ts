@@ -49,11 +49,15 @@ export function addExamples(parts: ExampleParts): void {
 }
 
 /** The second guest says something to the first, which shows it. */
-async function meet({ first, lease, startSecond }: ExampleParts): Promise<void> {
-  const address = lease.find(({ key }) => key === "address")?.value ?? "";
+async function meet(parts: ExampleParts): Promise<void> {
+  const { first, lease } = parts;
   const port = String(MEETING_PORT);
   first.run(`nc -l -p ${port}`);
-  const second = startSecond();
-  await second.ready;
-  second.run(`echo "Hello from the second guest, $(hostname -i)" | nc ${address} ${port}`);
+  const second = parts.startSecond();
+  const own = addressOf(await second.ready);
+  second.run(`echo "Hello from the second guest, ${own}" | nc ${addressOf(lease)} ${port}`);
+}
+
+function addressOf(lease: readonly Fact[]): string {
+  return lease.find(({ key }) => key === "address")?.value ?? "";
 }

@@ -5,14 +5,12 @@ import { element, messageOf } from "./dom.js";
 import { addExamples } from "./examples.js";
 import { GuestConsole } from "./guest-console.js";
 import { Network } from "./network.js";
-import { CapturePanel } from "./panels/capture-panel.js";
+import { setUpCapture } from "./panels/capture-panel.js";
 import { showConnections } from "./panels/connections-panel.js";
 import { showLease } from "./panels/lease-panel.js";
 import { showMessage } from "./panels/messages-panel.js";
-import { NamesPanel } from "./panels/names-panel.js";
 import { setUpPorts } from "./panels/ports-panel.js";
 import { TrafficPanel } from "./panels/traffic-panel.js";
-import { WebPanel } from "./panels/web-panel.js";
 import { setUpSettings } from "./settings-form.js";
 import { readChoice, readHostSettings } from "./settings.js";
 import "./style.css";
@@ -39,31 +37,26 @@ async function main(): Promise<void> {
   const host = await readHostSettings();
   const choice = readChoice(host);
   setUpSettings(choice, host);
-  const names = new NamesPanel();
   const starting = Network.start(choice, host, {
     onStatus: showStatus,
     onMessage: showMessage,
-    onQuery: (query) => {
-      names.show(query);
-    },
   });
   const base = new URL(host.guest ?? "image/", location.href);
   const openPort = async (name: string) => (await starting).openPort(name);
   const first = new GuestConsole("First guest", base, openPort("first"));
   const network = await starting;
   watch(network);
-  new CapturePanel(network);
+  setUpCapture(network);
   setUpPorts(network.slirp);
-  const web = new WebPanel(network.slirp);
   const lease = await first.ready;
   showLease(lease);
   let second: GuestConsole | undefined;
   addExamples({
     first,
     lease,
-    hello: network.hello,
+    hello: host.hello,
     startSecond: () => (second ??= new GuestConsole("Second guest", base, openPort("second"))),
-    showWeb: (port) => web.show(port),
+    showWeb: async () => {},
   });
   first.terminal.focus();
 }

@@ -34,11 +34,7 @@ export class TrafficPanel {
           values: (_, values) => values.map((value) => `${formatBytes(value)}/s`),
         },
       ],
-      series: [
-        {},
-        { stroke: color("--down"), width: 2 },
-        { stroke: color("--up"), width: 2 },
-      ],
+      series: [{}, { stroke: color("--down"), width: 2 }, { stroke: color("--up"), width: 2 }],
     };
     this.#plot = new uPlot(options, [this.#seconds, this.#down, this.#up], this.#host);
   }

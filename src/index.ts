@@ -25,6 +25,14 @@ export * from "./errors.js";
 export * from "./host-network.js";
 export * from "./slirp-options.js";
 export * from "./virtio-net.js";
+export { CapturingBackend, withCapture, type CaptureOptions } from "./backends/capture.js";
+export { CaptureMemory, type CaptureMemoryOptions } from "./backends/capture-memory.js";
+export {
+  CaptureDirection,
+  PcapngWriter,
+  type CaptureSink,
+  type PcapngOptions,
+} from "./backends/pcapng-writer.js";
 export {
   backendPrefixes,
   registerBackend,

@@ -24,6 +24,7 @@ export interface PageRigOptions {
   /** Of the stack in the page, which is on the relay unless something else is said. */
   readonly slirp?: PageStartOptions["slirp"];
   readonly nic?: PageStartOptions["nic"];
+  readonly tabs?: PageStartOptions["tabs"];
 }
 
 /** See the top of the file. Disposing of it ends everything. */
@@ -51,6 +52,7 @@ export async function startPageRig(options: PageRigOptions = {}): Promise<PageRi
   const startOptions: PageStartOptions = {
     slirp: { relay: relay.url, ...options.slirp },
     ...(options.nic && { nic: options.nic }),
+    ...(options.tabs && { tabs: options.tabs }),
   };
   const open: PageRig["open"] = async (other) =>
     PageGuest.start(await context.newPage(), site.url, { ...startOptions, ...other });

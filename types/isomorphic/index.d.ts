@@ -55,7 +55,7 @@ declare function setTimeout(callback: () => void, delayMs?: number): TimerHandle
 declare function clearTimeout(timer: TimerHandle | undefined): void;
 declare function queueMicrotask(callback: () => void): void;
 
-declare var performance: { now(): number };
+declare var performance: { now(): number; readonly timeOrigin: number };
 declare var crypto: { getRandomValues<T extends ArrayBufferView>(array: T): T };
 
 // Web Streams (https://streams.spec.whatwg.org/).
@@ -193,3 +193,12 @@ type BufferSource = ArrayBuffer | ArrayBufferView;
 declare function fetch(url: string | URL): Promise<Response>;
 
 declare var BroadcastChannel: { new (name: string): unknown };
+
+interface Blob {
+  readonly size: number;
+  readonly type: string;
+}
+declare var Blob: {
+  prototype: Blob;
+  new (parts: readonly Uint8Array<ArrayBuffer>[], options?: { type?: string }): Blob;
+};

@@ -37,10 +37,14 @@ export interface PageRun {
 export interface PageProgram {
   /** Undefined before `start` and after `stop`, and where the stack is another tab's. */
   readonly run: PageRun | undefined;
+  /** The guest's machine, on whatever network. */
+  readonly emulator: V86 | undefined;
   /** What the relays said, oldest first: `state URL message`. */
   readonly relayStatuses: readonly string[];
   /** Fulfilled when the guest runs. Answers whether it was restored; one that boots says itself when it is ready. */
   start(options: PageStartOptions): Promise<{ readonly wasRestored: boolean }>;
+  /** Without a stack of ours: on v86's own network at this URL (its `net_device.relay_url`), for comparison. */
+  startOnV86(relayUrl: string): Promise<{ readonly wasRestored: boolean }>;
   /** Sends bytes, one a character, to a serial port. */
   write(wire: Wire, text: string): void;
   /** Puts the guest's and the stack's state into the browser's storage, where it outlives the page. */

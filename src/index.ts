@@ -20,6 +20,8 @@ export { loadModule, type ModuleSource } from "./slirp/load-module.js";
 export { Slirp, type SlirpParts } from "./slirp/slirp.js";
 export type { LogLevel } from "./slirp/stack.js";
 export type { GuestChannel, GuestChannelOptions } from "./slirp/guest-channels.js";
+export type { GuestConnectOptions } from "./slirp/guest-connections.js";
+export type { GuestSocket, GuestSocketInfo, SocketBytes } from "./slirp/guest-socket.js";
 export type { SocketDescription } from "./slirp/socket-table.js";
 
 /** How a stack is made; see {@link createSlirp}. */

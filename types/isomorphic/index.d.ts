@@ -52,6 +52,70 @@ declare function queueMicrotask(callback: () => void): void;
 declare var performance: { now(): number };
 declare var crypto: { getRandomValues<T extends ArrayBufferView>(array: T): T };
 
+// Web Streams (https://streams.spec.whatwg.org/).
+
+interface ReadableStreamReadResult<R> {
+  readonly done: boolean;
+  readonly value: R | undefined;
+}
+interface ReadableStreamDefaultReader<R> {
+  readonly closed: Promise<undefined>;
+  read(): Promise<ReadableStreamReadResult<R>>;
+  cancel(reason?: unknown): Promise<void>;
+  releaseLock(): void;
+}
+interface ReadableStreamDefaultController<R> {
+  readonly desiredSize: number | null;
+  enqueue(chunk: R): void;
+  close(): void;
+  error(reason?: unknown): void;
+}
+interface ReadableStream<R = any> {
+  readonly locked: boolean;
+  cancel(reason?: unknown): Promise<void>;
+  getReader(): ReadableStreamDefaultReader<R>;
+}
+declare var ReadableStream: {
+  prototype: ReadableStream;
+  new <R = any>(
+    source?: {
+      start?(controller: ReadableStreamDefaultController<R>): void;
+      pull?(controller: ReadableStreamDefaultController<R>): void | Promise<void>;
+      cancel?(reason: unknown): void | Promise<void>;
+    },
+    strategy?: { highWaterMark?: number; size?(chunk: R): number },
+  ): ReadableStream<R>;
+};
+interface WritableStreamDefaultWriter<W> {
+  readonly closed: Promise<undefined>;
+  readonly ready: Promise<undefined>;
+  write(chunk: W): Promise<void>;
+  close(): Promise<void>;
+  abort(reason?: unknown): Promise<void>;
+  releaseLock(): void;
+}
+interface WritableStreamDefaultController {
+  error(reason?: unknown): void;
+}
+interface WritableStream<W = any> {
+  readonly locked: boolean;
+  abort(reason?: unknown): Promise<void>;
+  close(): Promise<void>;
+  getWriter(): WritableStreamDefaultWriter<W>;
+}
+declare var WritableStream: {
+  prototype: WritableStream;
+  new <W = any>(
+    sink?: {
+      start?(controller: WritableStreamDefaultController): void;
+      write?(chunk: W): void | Promise<void>;
+      close?(): void | Promise<void>;
+      abort?(reason: unknown): void | Promise<void>;
+    },
+    strategy?: { highWaterMark?: number; size?(chunk: W): number },
+  ): WritableStream<W>;
+};
+
 interface Response {
   readonly ok: boolean;
   readonly status: number;

@@ -75,6 +75,7 @@ export default defineConfig(
           "src/*/tsconfig.json",
           "src/nics/tsconfig.qemu.json",
           "test/tsconfig.json",
+          "test/page/site/tsconfig.json",
           "demo/tsconfig.json",
         ],
         tsconfigRootDir: import.meta.dirname,

@@ -14,9 +14,11 @@ interface ImportMeta {
 interface URL {
   readonly href: string;
   readonly protocol: string;
+  readonly host: string;
   readonly hostname: string;
   readonly port: string;
   readonly pathname: string;
+  readonly hash: string;
   toString(): string;
 }
 declare var URL: { prototype: URL; new (url: string | URL, base?: string | URL): URL };
@@ -123,3 +125,5 @@ interface Response {
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 declare function fetch(url: string | URL): Promise<Response>;
+
+declare var BroadcastChannel: { new (name: string): unknown };

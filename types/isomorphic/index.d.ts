@@ -144,7 +144,10 @@ interface Blob {
   readonly type: string;
   stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
 }
-declare var Blob: { prototype: Blob; new (): Blob };
+declare var Blob: {
+  prototype: Blob;
+  new (parts?: readonly Uint8Array<ArrayBuffer>[], options?: { type?: string }): Blob;
+};
 
 type BodyInit = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob | ReadableStream;
 
@@ -193,12 +196,3 @@ type BufferSource = ArrayBuffer | ArrayBufferView;
 declare function fetch(url: string | URL): Promise<Response>;
 
 declare var BroadcastChannel: { new (name: string): unknown };
-
-interface Blob {
-  readonly size: number;
-  readonly type: string;
-}
-declare var Blob: {
-  prototype: Blob;
-  new (parts: readonly Uint8Array<ArrayBuffer>[], options?: { type?: string }): Blob;
-};

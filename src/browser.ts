@@ -16,6 +16,11 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
+export {
+  createWsproxyHostNetwork,
+  WsproxyHostNetwork,
+  type WsproxyHostNetworkOptions,
+} from "./browser/wsproxy-host-network.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 export type { WebSocketClass, WebSocketLike } from "./browser/web-socket.js";
 

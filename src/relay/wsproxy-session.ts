@@ -84,6 +84,10 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
     // Nobody was stopped.
   }
 
+  onIdle(): void {
+    this.#fail("nothing was sent for long");
+  }
+
   onError(error: NodeJS.ErrnoException): void {
     this.#fail(error.code ?? error.message);
   }
@@ -100,7 +104,8 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
       this.#refuse(chosen.rule, `${host}:${String(port)}`);
       return;
     }
-    this.#target = new TcpTarget(this, { address: chosen.address, port });
+    const target = { address: chosen.address, port };
+    this.#target = new TcpTarget(this, target, limits.tcpIdleTimeoutMs);
     this.#connectTimer = setTimeout(() => {
       this.#fail("no answer in time");
     }, limits.connectTimeoutMs);

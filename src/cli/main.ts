@@ -87,7 +87,7 @@ function addRelayCommand(program: Command, finish: (status: number) => void): vo
     .option(
       "--doh [resolver]",
       "answer DNS over HTTPS at /dns-query; resolvers may be named",
-      collect,
+      collectOrTrue,
     )
     .option("--tls-cert <file>", "certificate chain, PEM")
     .option("--tls-key <file>", "its key, PEM")

@@ -31,8 +31,13 @@ const wraps = [
   "sowrite", // streams.c: one call for both halves of the ring
   "tcp_output", // one acknowledgement a turn
   "tcp_input", // window-scale.c: the guest's SYN
-  "ip_output", // and ours
+  "ip_output", // and ours; segments.c: many segments at once
   "ip6_output",
+  "m_get",
+  "if_encap",
+  "udp_input", // offload.c: checksums that the NIC left to us
+  "udp6_input",
+  "ip6_input", // and packets longer than the MTU
   "sodrop", // reading goes on when the guest has acknowledged
   "soisfconnected", // reading begins when the guest has answered
   "tcp_close", // the guest's RST reaches the host

@@ -100,7 +100,7 @@ static void on_handle_closed(uv_handle_t *handle)
 }
 
 /* Ends everything but the memory, which goes when the handle and the JavaScript object are both gone. */
-static void close_port(struct port *port)
+static void close_port(struct port *port, bool keep_descriptor)
 {
     if (port->closed)
         return;
@@ -109,7 +109,8 @@ static void close_port(struct port *port)
     port->waiting_to_write = false;
     uv_poll_stop(&port->poll);
     uv_close((uv_handle_t *)&port->poll, on_handle_closed);
-    close(port->fd);
+    if (!keep_descriptor)
+        close(port->fd);
     port->fd = -1;
     napi_async_destroy(port->env, port->context);
     napi_delete_reference(port->env, port->callback);
@@ -122,7 +123,7 @@ static void close_port(struct port *port)
 static void on_environment_end(napi_async_cleanup_hook_handle hook, void *data)
 {
     (void)hook;
-    close_port(data);
+    close_port(data, false);
 }
 
 static void on_collected(napi_env env, void *data, void *hint)
@@ -528,15 +529,16 @@ static napi_value port_set_referenced(napi_env env, napi_callback_info info)
     return NULL;
 }
 
-/* close(): safe to call again. */
+/* close(keepDescriptor): safe to call again. A descriptor that is kept is the caller's. */
 static napi_value port_close(napi_env env, napi_callback_info info)
 {
-    napi_value self;
-    if (!read_arguments(env, info, 0, NULL, &self))
+    napi_value arguments[1], self;
+    bool keep_descriptor;
+    if (!read_arguments(env, info, 1, arguments, &self) || !read_bool(env, arguments[0], &keep_descriptor))
         return NULL;
     struct port *port = port_of(env, self);
     if (port != NULL)
-        close_port(port);
+        close_port(port, keep_descriptor);
     return NULL;
 }
 

@@ -3,6 +3,9 @@
  *
  *     const tap = await openTap({ name: "tap0" });
  */
-export { openTap, type TapOptions } from "./backends/tap.js";
+export { openTap, openTapQueues, type OpenTapOptions } from "./backends/tap.js";
 export { TapBackend } from "./backends/tap-backend.js";
-export type { TapDeviceOptions } from "./backends/tap-device.js";
+export type { TapDevice } from "./backends/tap-device.js";
+export type { LinkState } from "./backends/tap-link-watch.js";
+export type { OffloadSwitches } from "./backends/tap-offloads.js";
+export type { TapLinkOptions, TapOptions } from "./tap-options.js";

@@ -36,7 +36,8 @@ export interface FramePort {
   setReading(on: boolean): void;
   setHeaders(kernelLength: number, nicLength: number, bigEndian: boolean): void;
   setReferenced(on: boolean): void;
-  close(): void;
+  /** A descriptor that is kept is the caller's. */
+  close(keepDescriptor: boolean): void;
 }
 
 /** Makes a port, which owns the descriptor from then on. */
@@ -62,6 +63,8 @@ export interface TapAddon {
   control(fd: number, request: TunRequest, value: number): number;
   getDeviceNamespace(fd: number): number;
   prepareDescriptor(fd: number): number;
+  makeSocketPair(): [ours: number, theirs: number];
+  receiveDescriptor(socket: number): number;
 }
 
 /** Flags of an interface (`IFF_…`). */

@@ -6,6 +6,7 @@
  * otherwise) until they are read: there is no queue here, so that nothing can be lost in one. When the kernel takes no more, the rest is
  * the NIC's to keep until `onWritable`. Only one frame is ever held: the one that `peek` looked at.
  */
+import { constants } from "node:os";
 import {
   SendStatus,
   type BackendCallbacks,
@@ -16,26 +17,22 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { isHeaderLength, stripHeader, writeZeroedHeader } from "../virtio-net.js";
+import { HeaderFlag, isHeaderLength, stripHeader, writeZeroedHeader } from "../virtio-net.js";
 import {
   MAX_PIECES,
   PORT_ANSWERS,
   PortAnswer,
   PortEvent,
   PortStatus,
-  TunFlag,
   type FramePort,
   type TapAddon,
 } from "./tap-addon.js";
-import {
-  PLAIN_HEADER_BYTES,
-  resetDevice,
-  trySetHeaderLength,
-  type TapDescriptor,
-} from "./tap-device.js";
+import type { TapDescriptor } from "./tap-descriptor.js";
+import { PLAIN_HEADER_BYTES, TapDevice } from "./tap-device.js";
 import { codeOf, deviceError, errnoError } from "./tap-errors.js";
-import { LinkWatch } from "./tap-link-watch.js";
+import { LinkWatch, type LinkState } from "./tap-link-watch.js";
 import { ReceiveArea } from "./tap-receive.js";
+import type { DownScript } from "./tap-script.js";
 
 const STATUS = {
   [PortStatus.taken]: SendStatus.taken,
@@ -49,8 +46,14 @@ export class TapBackend implements NetBackend {
   /** The interface's name when it was opened. */
   readonly interfaceName: string;
 
-  protected readonly addon: TapAddon;
-  protected readonly descriptor: TapDescriptor;
+  /** What can be said to the device beside frames. */
+  readonly device: TapDevice;
+
+  /** Told when the interface is set up or down, or deleted; the last is an error of the backend, too. */
+  onLinkChange: ((state: LinkState) => void) | undefined;
+
+  readonly #fd: number;
+  readonly #downScript: DownScript | undefined;
   readonly #port: FramePort;
   readonly #watch: LinkWatch;
   readonly #batch = ReceiveArea.forBatches();
@@ -66,20 +69,21 @@ export class TapBackend implements NetBackend {
     droppedToGuest: 0,
   };
   #callbacks: BackendCallbacks | undefined;
-  #kernelHeader: number;
   #headerLength: HeaderLength = 0;
   #receiving = false;
   #failed = false;
   #closing: Promise<void> | undefined;
 
-  /** The descriptor is the backend's from then on, unless this throws. */
-  constructor(addon: TapAddon, descriptor: TapDescriptor) {
-    this.addon = addon;
-    this.descriptor = descriptor;
+  /** The descriptor is the backend's from then on, unless this throws. The script is run before the device is closed. */
+  constructor(addon: TapAddon, descriptor: TapDescriptor, downScript?: DownScript) {
+    this.#downScript = downScript;
+    this.#fd = descriptor.fd;
     this.interfaceName = descriptor.name;
     this.name = `tap:${descriptor.name}`;
-    this.#kernelHeader = resetDevice(addon, descriptor);
-    this.#watch = LinkWatch.of(addon, descriptor);
+    this.device = new TapDevice(addon, descriptor);
+    this.#watch = new LinkWatch(addon, descriptor, (state) => {
+      this.#onLinkState(state);
+    });
     const { bytes, offsets, lengths } = this.#batch;
     const onEvent = (event: number, value: number): void => {
       this.#onEvent(event, value);
@@ -91,7 +95,10 @@ export class TapBackend implements NetBackend {
       this.#watch.close();
       throw deviceError(`${this.name} cannot be watched`, cause);
     }
-    this.#port.setHeaders(this.#kernelHeader, 0, false);
+    this.device.onHeaderChange = () => {
+      this.#updateHeaders();
+    };
+    this.#updateHeaders();
   }
 
   get callbacks(): BackendCallbacks | undefined {
@@ -106,16 +113,18 @@ export class TapBackend implements NetBackend {
   /** Number of the descriptor, for who knows what to do with it. It stays the backend's. */
   get fd(): number {
     this.#assertOpen("fd");
-    return this.descriptor.fd;
+    return this.#fd;
   }
 
   send(frame: Uint8Array): SendStatus {
     this.#assertOpen("send");
+    if (!this.device.isEnabled) return this.#dropDisabled(1);
     return this.#settle(this.#port.send(frame), frame.length);
   }
 
   sendGathered(pieces: readonly Uint8Array[]): SendStatus {
     this.#assertOpen("sendGathered");
+    if (!this.device.isEnabled) return this.#dropDisabled(1);
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     const few = pieces.length <= MAX_PIECES ? pieces : [Buffer.concat(pieces, length)];
     return this.#settle(this.#port.sendGathered(few), length);
@@ -124,6 +133,10 @@ export class TapBackend implements NetBackend {
   sendBatch(batch: FrameBatch): SendResult {
     this.#assertOpen("sendBatch");
     const { bytes, offsets, lengths, count } = batch;
+    if (!this.device.isEnabled) {
+      const status = count > 0 ? this.#dropDisabled(count) : SendStatus.taken;
+      return Object.assign(this.#result, { status, consumed: count, dropped: count });
+    }
     const status = this.#port.sendBatch(bytes, offsets, lengths, count);
     const consumed = this.#answers[PortAnswer.consumed]!;
     const dropped = this.#answers[PortAnswer.dropped]!;
@@ -155,7 +168,8 @@ export class TapBackend implements NetBackend {
     this.#assertPulling("peek");
     this.#peeked ??= ReceiveArea.forOne();
     const area = this.#peeked;
-    if (area.count === 0 && !this.#failed) area.count = this.#readNow(area);
+    if (area.count === 0 && !this.#failed && this.device.isEnabled)
+      area.count = this.#readNow(area);
     return area.count === 0 ? 0 : area.lengths[0]!;
   }
 
@@ -174,27 +188,41 @@ export class TapBackend implements NetBackend {
     return length;
   }
 
-  capabilities(_headerLength: HeaderLength): bigint {
+  capabilities(headerLength: HeaderLength): bigint {
     this.#assertOpen("capabilities");
-    return 0n;
+    return this.device.features(headerLength);
   }
 
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.#assertOpen("setCapabilities");
-    if (!isHeaderLength(headerLength) || (features & ~this.capabilities(headerLength)) !== 0n) {
-      const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;
-      const text = `${this.name} cannot do ${asked}`;
+    if (!isHeaderLength(headerLength)) {
+      const text = `${this.name} cannot do header length ${String(headerLength)}`;
       throw new SlirpError(ErrorCode.unsupportedCapability, text);
     }
-    const { fd, flags } = this.descriptor;
-    if ((flags & TunFlag.header) !== 0) {
-      const wanted = headerLength === 0 ? PLAIN_HEADER_BYTES : headerLength;
-      // Where the kernel wants another length than the NIC, the port translates.
-      if (trySetHeaderLength(this.addon, fd, wanted)) this.#kernelHeader = wanted;
-    }
+    this.device.agree(features, headerLength);
     this.#reshapePeeked(headerLength);
     this.#headerLength = headerLength;
-    this.#port.setHeaders(this.#kernelHeader, headerLength, false);
+    this.#updateHeaders();
+  }
+
+  /**
+   * Takes the queue out of a device that has several, or puts it back. While it is out, frames from the guest are dropped and counted; what
+   * was looked at by `peek` goes, too.
+   * @throws SlirpError `unsupportedCapability` where the device has a single queue
+   */
+  setQueueEnabled(on: boolean): void {
+    this.#assertOpen("setQueueEnabled");
+    // A descriptor without queue is an error to the event loop: nobody may be watching it.
+    if (!on) this.#port.setReading(false);
+    try {
+      this.device.setEnabled(on);
+    } finally {
+      this.#updateReading();
+    }
+    if (!on && this.#peeked && this.#peeked.count > 0) {
+      this.#peeked.count = 0;
+      this.#counters.droppedToGuest++;
+    }
   }
 
   statistics(): BackendStatistics {
@@ -217,16 +245,51 @@ export class TapBackend implements NetBackend {
     return this;
   }
 
+  /** Whether the interface is up, as of the last message of the kernel. */
+  get linkState(): LinkState {
+    return this.#watch.state;
+  }
+
+  /** @throws what the script for the end threw; everything is given back nevertheless */
   close(): Promise<void> {
-    this.#closing ??= Promise.resolve();
-    this.#callbacks = undefined;
-    this.#port.close();
-    this.#watch.close();
+    this.#closing ??= this.#closeOnce();
     return this.#closing;
+  }
+
+  /**
+   * Closes the backend but not the descriptor, which is the caller's from then on: for another thread, or a program that inherits it. No
+   * script is run.
+   */
+  releaseDescriptor(): number {
+    this.#assertOpen("releaseDescriptor");
+    this.#closing = Promise.resolve();
+    this.#callbacks = undefined;
+    this.#downScript?.cancel();
+    this.#watch.close();
+    this.#port.close(true);
+    return this.#fd;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #closeOnce(): Promise<void> {
+    this.#callbacks = undefined;
+    this.#watch.close();
+    try {
+      if (this.#downScript) {
+        this.#port.setReading(false);
+        await this.#downScript.run();
+      }
+    } finally {
+      this.#port.close(false);
+    }
+  }
+
+  #onLinkState(state: LinkState): void {
+    this.onLinkChange?.(state);
+    if (state === "deleted") this.#fail(errnoError(constants.errno.ENODEV, "netlink"));
   }
 
   #onEvent(event: number, value: number): void {
@@ -250,7 +313,8 @@ export class TapBackend implements NetBackend {
 
   /** Reads while receiving is on and somebody listens; a frame that was only looked at goes before all others. */
   #updateReading(): void {
-    const isOn = this.#receiving && this.#callbacks !== undefined && !this.#failed;
+    const isOn =
+      this.#receiving && this.#callbacks !== undefined && !this.#failed && this.device.isEnabled;
     if (isOn && this.#peeked && this.#peeked.count > 0) queueMicrotask(() => this.#pushPeeked());
     this.#port.setReading(isOn);
   }
@@ -265,13 +329,19 @@ export class TapBackend implements NetBackend {
     this.#callbacks.onFrames(batch);
   }
 
+  #updateHeaders(): void {
+    const { kernelHeaderBytes, isBigEndian } = this.device;
+    this.#port.setHeaders(kernelHeaderBytes, this.#headerLength, isBigEndian);
+  }
+
   /** What was looked at has the header of before. */
   #reshapePeeked(headerLength: HeaderLength): void {
     const area = this.#peeked;
     if (!area || area.count === 0 || headerLength === this.#headerLength) return;
     const old = area.frame(0).slice();
     const header = old.subarray(0, Math.min(this.#headerLength, PLAIN_HEADER_BYTES));
-    if (headerLength === 0 && header.some((byte) => byte !== 0)) {
+    const [flags = 0, gsoType = 0] = header;
+    if (headerLength === 0 && ((flags & HeaderFlag.needsChecksum) !== 0 || gsoType !== 0)) {
       // Only with its header does it say what is left to be done.
       this.#counters.droppedToGuest++;
       area.count = 0;
@@ -302,6 +372,12 @@ export class TapBackend implements NetBackend {
       this.#countDrops(1);
     }
     return STATUS[status as keyof typeof STATUS];
+  }
+
+  /** The kernel would take them, and nobody see them. */
+  #dropDisabled(count: number): SendStatus {
+    this.#counters.droppedFromGuest += count;
+    return SendStatus.dropped;
   }
 
   #countDrops(count: number): void {

@@ -1,155 +1,228 @@
 /**
- * Opens TAP devices and sets them up, in the order that QEMU has found to work: ask what the kernel can, attach to the interface, put
- * header length, offloads and send buffer to a known state, since a persistent device remembers what its last user wanted.
+ * What can be said to a TAP device through one of its descriptors, beside frames: header, offloads, buffers, queues.
+ *
+ * Header and offloads belong to the device, not to one queue of it. So a device with several queues keeps its first header length, which
+ * every port translates from; and its queues must be agreed on the same features.
  */
-import { closeSync } from "node:fs";
+import type { HeaderLength } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import { HEADER_LENGTHS, VirtioNetFeature } from "../virtio-net.js";
 import { TunFlag, TunRequest, type TapAddon } from "./tap-addon.js";
+import type { TapDescriptor } from "./tap-descriptor.js";
 import { codeOf, deviceError } from "./tap-errors.js";
-import { withNamespace } from "./tap-namespace.js";
+import {
+  effectiveOffloads,
+  featuresOf,
+  offloadsOf,
+  probeOffloads,
+  setOffloads,
+  whyUnfit,
+  type OffloadSwitches,
+} from "./tap-offloads.js";
 
-/** How a device is opened. */
-export interface TapDeviceOptions {
-  /**
-   * The interface's name, at most 15 bytes; with `%d` in it the kernel puts the first free number there. An interface that is there already
-   * (persistent) is attached to. Default `tap%d`.
-   */
-  readonly name?: string;
-  /** Network namespace: a name as `ip netns` has them, a path, or `pid:4711`. Default: the process's own. */
-  readonly namespace?: string;
-  /** The device's file. Default `/dev/net/tun`. */
-  readonly devicePath?: string;
-  /**
-   * Whether frames have a virtio-net header in the kernel, without which there are no offloads. Default `"auto"`: where the kernel can.
-   * `true` fails where it cannot.
-   */
-  readonly vnetHeader?: boolean | "auto";
-  /** One of several queues of the device: all that attach to it must say so. Default false. */
-  readonly multiQueue?: boolean;
-  /** Fail with EBUSY where the interface is there already, instead of attaching to it. Default false. */
-  readonly exclusive?: boolean;
-}
-
-/** A descriptor that is attached to an interface. */
-export interface TapDescriptor {
-  readonly fd: number;
-  readonly name: string;
-  /** Of `TunFlag`. */
-  readonly flags: number;
-}
-
-/** Longest name of an interface, bytes: IFNAMSIZ of Linux is 16 with its ending zero. */
-const MAX_NAME_BYTES = 15;
-/** The header that every kernel begins with. */
+/** The header that every device begins with. */
 export const PLAIN_HEADER_BYTES = 10;
+/** No bound: what QEMU gives, too. */
+const UNBOUNDED = 0x7fff_ffff;
 
-/** @throws SlirpError `invalidConfiguration` for what the kernel would refuse, or cut short in silence */
-export function checkInterfaceName(name: string): void {
-  const bytes = new TextEncoder().encode(name).length;
-  const quoted = JSON.stringify(name);
-  let problem: string | undefined;
-  if (name === "") problem = "is empty";
-  else if (bytes > MAX_NAME_BYTES) problem = `has ${bytes} bytes`;
-  else if (name === "." || name === ".." || /[/:\s\p{Cc}]/u.test(name)) {
-    problem = 'has a character that no interface can have ("/", ":", a space)';
-  } else if (/%/.test(name.replace("%d", ""))) problem = 'has a "%" that is not one "%d"';
-  if (problem === undefined) return;
-  const remedy = `write 1 to ${MAX_NAME_BYTES} bytes such as "tap0", or "tap%d" for the first free number`;
-  throw new SlirpError(
-    ErrorCode.invalidConfiguration,
-    `the interface name ${quoted} ${problem}; ${remedy}`,
-  );
-}
+/** See the top of the file. */
+export class TapDevice {
+  /** Interface's name when the device was opened. */
+  readonly name: string;
+  /** Whether frames have a virtio-net header in the kernel, without which there are no offloads. */
+  readonly hasHeader: boolean;
+  readonly isMultiQueue: boolean;
+  /** Told when the port has to translate from or to something else. */
+  onHeaderChange: (() => void) | undefined;
 
-/**
- * Opens a device by name. The descriptor is the caller's.
- * @throws SlirpError `invalidConfiguration`, `deviceFailed`, `unsupportedCapability`; nothing stays open then
- */
-export function openTapDescriptor(addon: TapAddon, options: TapDeviceOptions = {}): TapDescriptor {
-  const { name = "tap%d", devicePath = "/dev/net/tun" } = options;
-  checkInterfaceName(name);
-  return withNamespace(options.namespace, (namespaceFd) => {
-    let fd = -1;
+  readonly #addon: TapAddon;
+  readonly #fd: number;
+  readonly #switches: OffloadSwitches = { checksum: true, segmentation: true };
+  #kernelHeader = 0;
+  #probed: number | undefined;
+  #agreed = 0;
+  #bigEndian = false;
+  #enabled = true;
+
+  /** Puts what a device remembers of its last user to a known state. @throws SlirpError `deviceFailed` */
+  constructor(addon: TapAddon, { fd, name, flags }: TapDescriptor) {
+    this.#addon = addon;
+    this.#fd = fd;
+    this.name = name;
+    this.hasHeader = (flags & TunFlag.header) !== 0;
+    this.isMultiQueue = (flags & TunFlag.multiQueue) !== 0;
+    if (!this.hasHeader) return;
+    this.#control(TunRequest.setOffload, 0, "its offloads cannot be switched off");
+    this.#control(TunRequest.setHeaderLength, PLAIN_HEADER_BYTES, "its header cannot be set");
+    this.#kernelHeader = PLAIN_HEADER_BYTES;
+  }
+
+  /** Bytes before each frame in the kernel. */
+  get kernelHeaderBytes(): number {
+    return this.#kernelHeader;
+  }
+
+  /** The byte order of the header's fields. */
+  get isBigEndian(): boolean {
+    return this.#bigEndian;
+  }
+
+  /** Whether the queue is attached; see {@link setEnabled}. */
+  get isEnabled(): boolean {
+    return this.#enabled;
+  }
+
+  /** Features that the device has with a header of this length, as `NetBackend.capabilities` answers them. */
+  features(headerLength: HeaderLength): bigint {
+    if (headerLength === 0 || !this.hasHeader) return 0n;
+    this.#probed ??= this.#probe();
+    const merged = headerLength === 12 ? VirtioNetFeature.mergedReceiveBuffers : 0n;
+    return featuresOf(this.#probed) | merged;
+  }
+
+  /** Header lengths that the kernel itself can have before frames; the others are the port's work. */
+  probeHeaderLengths(): HeaderLength[] {
+    if (!this.hasHeader) return [0];
+    const before = this.#kernelHeader;
+    const lengths = HEADER_LENGTHS.filter((length) => length !== 0 && this.#trySetHeader(length));
+    this.#control(TunRequest.setHeaderLength, before, "its header cannot be set back");
+    this.#kernelHeader = before;
+    return lengths;
+  }
+
+  /** See `NetBackend.setCapabilities`. @throws SlirpError `unsupportedCapability`, `deviceFailed`; nothing has changed then */
+  agree(features: bigint, headerLength: HeaderLength): void {
+    const missing = features & ~this.features(headerLength);
+    const wanted = offloadsOf(features);
+    const problem =
+      missing === 0n
+        ? whyUnfit(wanted)
+        : `it has no features 0x${missing.toString(16)} with header length ${headerLength}`;
+    if (problem !== undefined) throw this.#incapable(problem);
+    if (this.hasHeader)
+      setOffloads(this.#addon, this.#fd, effectiveOffloads(wanted, this.#switches));
+    this.#agreed = wanted;
+    if (this.hasHeader && !this.isMultiQueue && headerLength !== this.#kernelHeader) {
+      this.#trySetHeader(headerLength === 0 ? PLAIN_HEADER_BYTES : headerLength);
+    }
+  }
+
+  /** Switches offloads towards the guest at run time, within those that were agreed on. What is left out stays as it is. */
+  switchOffloads(switches: Partial<OffloadSwitches>): void {
+    const next = { ...this.#switches, ...switches };
+    if (this.hasHeader) setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, next));
+    Object.assign(this.#switches, next);
+  }
+
+  /**
+   * Sets the byte order of the header's fields: little unless the guest is a big-endian one with a legacy device.
+   * @throws SlirpError `unsupportedCapability` where the kernel was built without
+   */
+  setByteOrder(order: "little" | "big"): void {
+    if (!this.hasHeader) throw this.#incapable("it has no header");
+    const isBig = order === "big";
     try {
-      fd = addon.openTun(devicePath, namespaceFd);
-      return attach(addon, fd, name, options);
+      // The kernel prefers little where both are set. Big comes first: where there is none, nothing has changed.
+      if (isBig) this.#addon.control(this.#fd, TunRequest.setBigEndian, 1);
+      this.#addon.control(this.#fd, TunRequest.setLittleEndian, Number(!isBig));
     } catch (cause) {
-      if (fd >= 0) closeSync(fd);
-      const isOurs =
-        cause instanceof SlirpError || (cause as { syscall?: unknown }).syscall === "setns";
-      throw isOurs ? cause : deviceError(`the TAP ${JSON.stringify(name)} cannot be opened`, cause);
+      if (codeOf(cause) !== "EINVAL") throw deviceError(`${this.#what}: no byte order`, cause);
+      throw this.#incapable(`the kernel has no ${order}-endian headers`);
     }
-  });
-}
-
-function attach(
-  addon: TapAddon,
-  fd: number,
-  name: string,
-  { vnetHeader = "auto", multiQueue = false, exclusive = false }: TapDeviceOptions,
-): TapDescriptor {
-  const features = addon.control(fd, TunRequest.getFeatures, 0);
-  if (vnetHeader === true) requireFeature(features, TunFlag.header, "virtio-net headers");
-  if (multiQueue) requireFeature(features, TunFlag.multiQueue, "several queues");
-  let flags = TunFlag.tap | TunFlag.noPacketInformation;
-  if (vnetHeader !== false) flags |= features & TunFlag.header;
-  if (multiQueue) flags |= TunFlag.multiQueue;
-  if (exclusive) flags |= TunFlag.exclusive;
-  const given = addon.setInterface(fd, name, flags);
-  return { fd, name: given, flags };
-}
-
-function requireFeature(features: number, flag: number, what: string): void {
-  if ((features & flag) !== 0) return;
-  const text = `the kernel's TAP devices have no ${what}`;
-  throw new SlirpError(ErrorCode.unsupportedCapability, text);
-}
-
-/**
- * Takes over a descriptor that came from elsewhere, after a look at what it is. It stays the caller's until this returns.
- * @throws SlirpError `deviceFailed` for what is no TAP, or is one with a protocol field before its frames
- */
-export function adoptTapDescriptor(addon: TapAddon, fd: number): TapDescriptor {
-  const what = `the descriptor ${fd} cannot be used as a TAP`;
-  if (!Number.isInteger(fd) || fd < 0) {
-    throw new SlirpError(ErrorCode.invalidConfiguration, `${what}: it is no descriptor's number`);
+    this.#bigEndian = isBig;
+    this.onHeaderChange?.();
   }
-  try {
-    const { name, flags } = addon.getInterface(fd);
-    if ((flags & TunFlag.tap) === 0) {
-      const text = `${what}: it is a TUN device, which has no Ethernet headers`;
-      throw new SlirpError(ErrorCode.deviceFailed, text);
+
+  /** Bytes that the kernel holds of what the guest sends; `undefined` for no bound. 0, with which nothing could be sent, is refused. */
+  setSendBuffer(bytes: number | undefined): void {
+    if (bytes !== undefined && !(Number.isInteger(bytes) && bytes >= 1 && bytes <= UNBOUNDED)) {
+      const text = `option sendBufferBytes: it is ${String(bytes)}; choose a whole number from 1 to ${UNBOUNDED}`;
+      throw new SlirpError(ErrorCode.invalidConfiguration, text);
     }
-    if ((flags & TunFlag.noPacketInformation) === 0) {
-      const text = `${what}: it puts 4 bytes before each frame; make it with IFF_NO_PI`;
-      throw new SlirpError(ErrorCode.deviceFailed, text);
+    const value = bytes ?? UNBOUNDED;
+    this.#control(TunRequest.setSendBuffer, value, "its send buffer cannot be set");
+  }
+
+  /** Bytes; see {@link setSendBuffer}. */
+  sendBufferBytes(): number {
+    return this.#control(TunRequest.getSendBuffer, 0, "its send buffer is not to be learned");
+  }
+
+  /** Whether the interface stays when nobody has it open. */
+  setPersistent(on: boolean): void {
+    this.#control(TunRequest.setPersistent, Number(on), "it cannot be made persistent");
+  }
+
+  /** User that may attach to the interface without privileges. */
+  setOwner(user: number): void {
+    this.#control(TunRequest.setOwner, user, "its owner cannot be set");
+  }
+
+  /** Group whose members may attach to the interface without privileges. */
+  setGroup(group: number): void {
+    this.#control(TunRequest.setGroup, group, "its group cannot be set");
+  }
+
+  /** Whether the guest's cable is in: the interface's carrier. */
+  setCarrier(on: boolean): void {
+    this.#control(TunRequest.setCarrier, Number(on), "its carrier cannot be set");
+  }
+
+  /** The eBPF program, by its descriptor, that picks the queue for each frame towards the guests; `undefined` for the kernel's own way. */
+  setSteeringProgram(programFd: number | undefined): void {
+    this.#control(TunRequest.setSteering, programFd ?? -1, "the program cannot steer its queues");
+  }
+
+  /**
+   * Takes the queue out of the device, or puts it back. An extra call does nothing. A queue that is out gets no frames and takes none.
+   * Use `TapBackend.setQueueEnabled`, which stops reading before.
+   */
+  setEnabled(on: boolean): void {
+    if (on === this.#enabled) return;
+    if (!this.isMultiQueue) throw this.#incapable("it has a single queue; open it with several");
+    const flag = on ? TunFlag.attachQueue : TunFlag.detachQueue;
+    this.#control(TunRequest.setQueue, flag, `its queue cannot be ${on ? "enabled" : "disabled"}`);
+    this.#enabled = on;
+  }
+
+  get #what(): string {
+    return `the TAP ${JSON.stringify(this.name)}`;
+  }
+
+  #probe(): number {
+    const found = probeOffloads(this.#addon, this.#fd);
+    setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, this.#switches));
+    return found;
+  }
+
+  #trySetHeader(length: number): boolean {
+    try {
+      this.#addon.control(this.#fd, TunRequest.setHeaderLength, length);
+    } catch (cause) {
+      if (codeOf(cause) === "EINVAL") return false;
+      throw deviceError(`${this.#what}: its header cannot be set`, cause);
     }
-    addon.prepareDescriptor(fd);
-    return { fd, name, flags };
-  } catch (cause) {
-    throw cause instanceof SlirpError ? cause : deviceError(what, cause);
-  }
-}
-
-/** Puts what a device remembers of its last user to a known state. Answers the header's length in the kernel. */
-export function resetDevice(addon: TapAddon, { fd, name, flags }: TapDescriptor): number {
-  try {
-    if ((flags & TunFlag.header) === 0) return 0;
-    addon.control(fd, TunRequest.setOffload, 0);
-    addon.control(fd, TunRequest.setHeaderLength, PLAIN_HEADER_BYTES);
-    return PLAIN_HEADER_BYTES;
-  } catch (cause) {
-    throw deviceError(`the TAP ${JSON.stringify(name)} cannot be set up`, cause);
-  }
-}
-
-/** Sets the length of the kernel's header; false where the kernel does not want it, which changes nothing. */
-export function trySetHeaderLength(addon: TapAddon, fd: number, length: number): boolean {
-  try {
-    addon.control(fd, TunRequest.setHeaderLength, length);
+    this.#kernelHeader = length;
     return true;
-  } catch (error) {
-    if (codeOf(error) === "EINVAL") return false;
-    throw error;
+  }
+
+  #control(request: TunRequest, value: number, problem: string): number {
+    try {
+      return this.#addon.control(this.#fd, request, value);
+    } catch (cause) {
+      throw deviceError(`${this.#what}: ${problem}`, cause, REMEDY_OF_CONTROL[codeOf(cause)]);
+    }
+  }
+
+  #incapable(problem: string): SlirpError {
+    return new SlirpError(ErrorCode.unsupportedCapability, `${this.#what}: ${problem}`);
   }
 }
+
+/** Of requests to a device that is open, the usual reasons are others. */
+const REMEDY_OF_CONTROL: Readonly<Record<string, string>> = {
+  EPERM: "it takes CAP_NET_ADMIN in the device's network namespace",
+  EINVAL: "the kernel does not take this value",
+  EBADF: "the descriptor that was given is not open, or of another kind",
+  EBADFD: "the device was deleted",
+};

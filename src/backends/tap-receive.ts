@@ -30,6 +30,11 @@ export class ReceiveArea implements FrameBatch {
     return new ReceiveArea(1, ROOM_FOR_ONE);
   }
 
+  /** For messages of the kernel, which are rare. */
+  static forMessages(): ReceiveArea {
+    return new ReceiveArea(8, 2 * ROOM_FOR_ONE);
+  }
+
   /** The frame at that place of the batch. */
   frame(index: number): Uint8Array {
     const start = this.offsets[index] ?? 0;

@@ -5,6 +5,7 @@
  * A command's own file is loaded when it is run, so that help is quick. Bad use is one line and status 2.
  */
 import { createRequire } from "node:module";
+import { basename } from "node:path";
 import { Command, CommanderError } from "commander";
 import { EndedEarly, ExitStatus, statusOfError } from "./exit-status.js";
 import { createLog, errorText, oneLine, PROGRAM_NAME, type LogOptions } from "./logging.js";
@@ -22,6 +23,7 @@ Examples:
   ${PROGRAM_NAME} qemu --listen unix:/tmp/net.sock        a network for QEMU; prints QEMU's options
   ${PROGRAM_NAME} demo                                    a Linux guest in your browser; prints the URL
   ${PROGRAM_NAME} relay                                   a relay for emulators in pages; prints its URL
+  ${PROGRAM_NAME} netns -c --mtu=65520 PID tap0           a network for a container, in place of slirp4netns
 
 Exit status: 0, or the guest's command's; 1 for a failure, 2 for bad use, 124 when --timeout ran out.`;
 
@@ -157,11 +159,27 @@ function buildProgram(finish: (status: number) => void): Command {
     });
   addRelayCommand(program, finish);
   addDemoCommand(program, finish);
+  // Its command line is slirp4netns's, and read by itself (see main); this is its line in the help.
+  program
+    .command("netns")
+    .description("give a network namespace this network, with the command line of slirp4netns")
+    .allowUnknownOption()
+    .argument("[words...]");
   return program;
 }
 
+/** A program of that name is expected to have its command line, whoever it is. */
+const SLIRP4NETNS = "slirp4netns";
+
 /** Runs what the command line says; answers the exit status. */
-async function main(words: readonly string[]): Promise<number> {
+async function main(calledAs: string, words: readonly string[]): Promise<number> {
+  const isSlirp4netns = basename(calledAs) === SLIRP4NETNS;
+  if (isSlirp4netns || words[0] === "netns") {
+    const { runNetns } = await import("./netns.js");
+    return isSlirp4netns
+      ? runNetns(words, SLIRP4NETNS)
+      : runNetns(words.slice(1), `${PROGRAM_NAME} netns`);
+  }
   let status: number = ExitStatus.success;
   const program = buildProgram((ended) => {
     status = ended;
@@ -191,7 +209,7 @@ async function fail(program: Command, message: string, status: number): Promise<
   return status;
 }
 
-const status = await main(process.argv.slice(2));
+const status = await main(process.argv[1] ?? "", process.argv.slice(2));
 // What was printed must be out, and nothing that is still open may keep the process.
 await Promise.all(
   [process.stdout, process.stderr].map(

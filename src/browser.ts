@@ -22,6 +22,11 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
+export {
+  createWsproxyHostNetwork,
+  WsproxyHostNetwork,
+  type WsproxyHostNetworkOptions,
+} from "./browser/wsproxy-host-network.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 
 /** As everywhere, but instead of a host network, relays can be named. */

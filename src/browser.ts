@@ -27,6 +27,10 @@ export {
   WsproxyHostNetwork,
   type WsproxyHostNetworkOptions,
 } from "./browser/wsproxy-host-network.js";
+export { withNames, type NameOptions } from "./browser/named-host-network.js";
+export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
+export type { StaticNameTable } from "./browser/static-names.js";
+export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 
 /** As everywhere, but instead of a host network, relays can be named. */

@@ -9,8 +9,10 @@ import { setUpCapture } from "./panels/capture-panel.js";
 import { showConnections } from "./panels/connections-panel.js";
 import { showLease } from "./panels/lease-panel.js";
 import { showMessage } from "./panels/messages-panel.js";
+import { NamesPanel } from "./panels/names-panel.js";
 import { setUpPorts } from "./panels/ports-panel.js";
 import { TrafficPanel } from "./panels/traffic-panel.js";
+import { WebPanel } from "./panels/web-panel.js";
 import { setUpSettings } from "./settings-form.js";
 import { readChoice, readHostSettings } from "./settings.js";
 import "./style.css";
@@ -37,9 +39,12 @@ async function main(): Promise<void> {
   const host = await readHostSettings();
   const choice = readChoice(host);
   setUpSettings(choice, host);
+  const names = new NamesPanel();
   const starting = Network.start(choice, host, {
     onStatus: showStatus,
-    onMessage: showMessage,
+    onQuery: (report) => {
+      names.show(report);
+    },
   });
   const base = new URL(host.guest ?? "image/", location.href);
   const openPort = async (name: string) => (await starting).openPort(name);
@@ -48,15 +53,16 @@ async function main(): Promise<void> {
   watch(network);
   setUpCapture(network);
   setUpPorts(network.slirp);
+  const web = new WebPanel(network.slirp);
   const lease = await first.ready;
   showLease(lease);
   let second: GuestConsole | undefined;
   addExamples({
     first,
     lease,
-    hello: host.hello,
+    hello: network.hello,
     startSecond: () => (second ??= new GuestConsole("Second guest", base, openPort("second"))),
-    showWeb: async () => {},
+    showWeb: (port) => web.show(port),
   });
   first.terminal.focus();
 }

@@ -16,6 +16,7 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
+export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 export type { WebSocketClass, WebSocketLike } from "./browser/web-socket.js";
 

@@ -55,7 +55,7 @@ declare function setTimeout(callback: () => void, delayMs?: number): TimerHandle
 declare function clearTimeout(timer: TimerHandle | undefined): void;
 declare function queueMicrotask(callback: () => void): void;
 
-declare var performance: { now(): number };
+declare var performance: { now(): number; readonly timeOrigin: number };
 declare var crypto: { getRandomValues<T extends ArrayBufferView>(array: T): T };
 
 // Web Streams (https://streams.spec.whatwg.org/).
@@ -144,7 +144,10 @@ interface Blob {
   readonly type: string;
   stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
 }
-declare var Blob: { prototype: Blob; new (): Blob };
+declare var Blob: {
+  prototype: Blob;
+  new (parts?: readonly Uint8Array<ArrayBuffer>[], options?: { type?: string }): Blob;
+};
 
 type BodyInit = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob | ReadableStream;
 
@@ -191,3 +194,5 @@ declare var DecompressionStream: {
 type BufferSource = ArrayBuffer | ArrayBufferView;
 
 declare function fetch(url: string | URL): Promise<Response>;
+
+declare var BroadcastChannel: { new (name: string): unknown };

@@ -6,6 +6,7 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { AUTHORITATIVE_ANSWER, decode, encode, TRUNCATED_RESPONSE, type Answer } from "dns-packet";
+import { ipEndpoint, type IpEndpoint } from "../../../src/address.js";
 
 /** What a name stands for. */
 export interface DnsName {
@@ -73,6 +74,11 @@ export class DnsResolver {
   get server(): string {
     const { address, family, port } = this.#udp.address();
     return family === "IPv6" ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
+  }
+
+  get endpoint(): IpEndpoint {
+    const { address, port } = this.#udp.address();
+    return ipEndpoint(address, port);
   }
 
   /** Questions for a name, over one transport. */

@@ -22,6 +22,7 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
+export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
 export {
   createWsproxyHostNetwork,
   WsproxyHostNetwork,

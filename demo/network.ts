@@ -3,9 +3,12 @@ import {
   CaptureMemory,
   createSlirp,
   createSwitch,
+  createWispHostNetwork,
   PcapngWriter,
   withCapture,
+  withNames,
   type CapturingBackend,
+  type DnsQueryReport,
   type FrameSwitch,
   type NetBackend,
   type RelayStatus,
@@ -16,7 +19,7 @@ import { relayOf, type Choice, type HostSettings } from "./settings.js";
 /** What the page is told. */
 export interface NetworkEvents {
   onStatus(text: string, state: "idle" | "open" | "failed"): void;
-  onMessage(text: string): void;
+  onQuery(report: DnsQueryReport): void;
 }
 
 /** See the top of the file. */
@@ -27,27 +30,36 @@ export class Network {
   readonly #ports: CapturingBackend[] = [];
   #writer: PcapngWriter | undefined;
 
-  private constructor(readonly slirp: Slirp) {
+  private constructor(
+    readonly slirp: Slirp,
+    /** A page that the guest can fetch, as it names it; undefined where none is known. */
+    readonly hello: string | undefined,
+  ) {
     this.#switch = createSwitch(slirp);
   }
 
   /** Makes the stack. */
   static async start(choice: Choice, host: HostSettings, events: NetworkEvents): Promise<Network> {
     const relay = relayOf(choice, host) ?? "";
-    const slirp = await createSlirp({
-      relay,
-      wisp: {
-        onStatus: (status) => {
-          showRelay(status, events);
-        },
-        ...(host.dnsServers && { dnsServers: host.dnsServers }),
+    const wisp = createWispHostNetwork({
+      relays: [relay],
+      onStatus: (status) => {
+        showRelay(status, events);
+      },
+      ...(host.dnsServers && { dnsServers: host.dnsServers }),
+    });
+    const hostNetwork = withNames(wisp, {
+      static: host.names ?? {},
+      onQuery: (report) => {
+        events.onQuery(report);
       },
     });
+    const slirp = await createSlirp({ hostNetwork });
     events.onStatus(
       `Ready; ${new URL(relay).host} is connected to when the guest needs it`,
       "idle",
     );
-    return new Network(slirp);
+    return new Network(slirp, host.hello);
   }
 
   /** A guest's place on the switch. */

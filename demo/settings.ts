@@ -11,6 +11,8 @@ export interface HostSettings {
   readonly listenToken?: string;
   /** Resolvers that the relay reaches. */
   readonly dnsServers?: readonly string[];
+  /** Names that the page knows, and their addresses: of this machine, for the guest to find it. */
+  readonly names?: Readonly<Record<string, string>>;
   /** Where the guest's files are, relative to the page. Default `image/`. */
   readonly guest?: string;
   /** A page that the guest can fetch through the relay, as the guest names it. */

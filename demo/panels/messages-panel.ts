@@ -9,7 +9,7 @@ export function showMessage(text: string): void {
   const list = element("messages");
   const [first] = list.children;
   if (first?.lastChild?.textContent === text) return;
-  const item = make("li");
+  const item = make("p");
   const time = make("time", new Date().toLocaleTimeString());
   item.append(time, " ", make("span", text));
   list.prepend(item);

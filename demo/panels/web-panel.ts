@@ -36,13 +36,12 @@ export class WebPanel {
 
   async #serve(): Promise<ServedGuest> {
     if (!("serviceWorker" in navigator)) {
-      throw new Error("This needs a service worker, which browsers allow on https and on localhost.");
+      throw new Error(
+        "This needs a service worker, which browsers allow on https and on localhost.",
+      );
     }
     const script = new URL("service-worker.js", location.href);
-    return serveGuest(
-      this.#slirp,
-      await navigator.serviceWorker.register(script, { type: "module" }),
-    );
+    return serveGuest(this.#slirp, await navigator.serviceWorker.register(script));
   }
 
   async #waitForServer(port: number): Promise<void> {

@@ -5,8 +5,14 @@
  */
 import { createWispHostNetwork, type WispHostNetworkOptions } from "./browser/wisp-host-network.js";
 import type { WispRelay } from "./browser/wisp-relays.js";
+import type { NetBackend } from "./backend.js";
+import type { OpenBackendOptions as OpenOn } from "./backends/registry.js";
 import type { HostNetwork } from "./host-network.js";
-import { createSlirp as createSlirpOn, type CreateSlirpOptions as CreateOn } from "./index.js";
+import {
+  createSlirp as createSlirpOn,
+  openBackend as openBackendOn,
+  type CreateSlirpOptions as CreateOn,
+} from "./index.js";
 import type { Slirp } from "./slirp/slirp.js";
 
 export * from "./index.js";
@@ -16,8 +22,17 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
+export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
+export {
+  createWsproxyHostNetwork,
+  WsproxyHostNetwork,
+  type WsproxyHostNetworkOptions,
+} from "./browser/wsproxy-host-network.js";
+export { withNames, type NameOptions } from "./browser/named-host-network.js";
+export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
+export type { StaticNameTable } from "./browser/static-names.js";
+export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
-export type { WebSocketClass, WebSocketLike } from "./browser/web-socket.js";
 
 /** As everywhere, but instead of a host network, relays can be named. */
 export interface CreateSlirpOptions extends Omit<CreateOn, "hostNetwork"> {
@@ -44,6 +59,18 @@ export async function createSlirp(options: CreateSlirpOptions): Promise<Slirp> {
     await network.close();
     throw error;
   }
+}
+
+/** As everywhere, and how a stack is made. */
+export interface OpenBackendOptions extends OpenOn {
+  /** For `user` and `slirp`: the relays, above all. */
+  readonly stack?: Omit<CreateSlirpOptions, "slirp">;
+}
+
+/** As everywhere; stacks are made with {@link createSlirp} of this entry. */
+export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
+  const { stack, ...rest } = options;
+  return openBackendOn(name, { createSlirp: (slirp) => createSlirp({ ...stack, slirp }), ...rest });
 }
 
 /** Array.isArray forgets what is in a readonly array. */

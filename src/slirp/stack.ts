@@ -78,6 +78,11 @@ export class Stack {
     return this.failure;
   }
 
+  /** `destroy` was called. */
+  get isDestroyed(): boolean {
+    return this.destroyed;
+  }
+
   /** A call is under way: the module may not be entered, and frames that come now wait for the next turn. */
   get isBusy(): boolean {
     return this.inModule;

@@ -24,6 +24,7 @@ export interface PageRigOptions {
   /** Of the stack in the page, which is on the relay unless something else is said. */
   readonly slirp?: PageStartOptions["slirp"];
   readonly nic?: PageStartOptions["nic"];
+  readonly tabs?: PageStartOptions["tabs"];
   /** A browser that hides what is not seen (`launchPlainBrowser`), instead of Playwright's. */
   readonly plainBrowser?: boolean;
 }
@@ -53,6 +54,7 @@ export async function startPageRig(options: PageRigOptions = {}): Promise<PageRi
   const startOptions: PageStartOptions = {
     slirp: { relay: relay.url, ...options.slirp },
     ...(options.nic && { nic: options.nic }),
+    ...(options.tabs && { tabs: options.tabs }),
   };
   const open: PageRig["open"] = async (other) =>
     PageGuest.start(await context.newPage(), site.url, { ...startOptions, ...other });

@@ -3,8 +3,14 @@
  * test starts it and moves the bytes of the guest's serial ports, so that the guest is commanded as in Node
  * (test/support/page-guest.ts).
  */
-import { createSlirp, type RelayStatus } from "slirp-wasm/browser";
-import { attachV86 } from "slirp-wasm/v86";
+import {
+  createSlirp,
+  openBackend,
+  type NetBackend,
+  type RelayStatus,
+  type Slirp,
+} from "slirp-wasm/browser";
+import { attachBroadcastChannel, attachV86, createSwitch } from "slirp-wasm/v86";
 import { V86 } from "v86";
 import { readKept, writeKept, type KeptState } from "./kept-state.js";
 import { COMMON_OPTIONS, readImage, type Machine, type MachineSource } from "./machine.js";
@@ -28,18 +34,15 @@ class Program implements PageProgram {
     const { nic = "virtio", from = "image" } = options;
     const kept = from === "kept" ? await readKept() : undefined;
     const source = kept ? sourceOfKept(kept) : await readImage(nic);
-    const slirp = await createSlirp({
-      ...options.slirp,
-      wisp: {
-        ...options.slirp.wisp,
-        onStatus: ({ state, url, message }: RelayStatus) => {
-          this.relayStatuses.push(`${state} ${url} ${message}`);
-        },
-      },
-    });
-    if (kept) slirp.loadState(kept.stack);
+    const slirp = options.tabs === "join" ? undefined : await this.#createSlirp(options);
+    if (kept) slirp?.loadState(kept.stack);
     const emulator = await this.#startMachine(source);
-    this.run = { slirp, emulator, attachment: attachV86(emulator, slirp, { nic }) };
+    if (slirp) {
+      const backend = options.tabs ? shareWithTabs(slirp) : slirp;
+      this.run = { slirp, emulator, attachment: attachV86(emulator, backend, { nic }) };
+    } else {
+      attachV86(emulator, await openBackend("inbrowser"), { nic });
+    }
     return { wasRestored: source.wasRestored };
   }
 
@@ -60,6 +63,18 @@ class Program implements PageProgram {
       emulator.add_listener("emulator-loaded", () => resolve());
     });
     return emulator;
+  }
+
+  #createSlirp({ slirp }: PageStartOptions): Promise<Slirp> {
+    return createSlirp({
+      ...slirp,
+      wisp: {
+        ...slirp.wisp,
+        onStatus: ({ state, url, message }: RelayStatus) => {
+          this.relayStatuses.push(`${state} ${url} ${message}`);
+        },
+      },
+    });
   }
 
   write(wire: Wire, text: string): void {
@@ -88,6 +103,13 @@ class Program implements PageProgram {
     if (!this.run) throw new Error("the page runs no guest");
     return this.run;
   }
+}
+
+/** A port for this tab's guest, beside one for those of all other tabs. */
+function shareWithTabs(slirp: Slirp): NetBackend {
+  const bridge = createSwitch(slirp);
+  attachBroadcastChannel(bridge.openPort("tabs"));
+  return bridge.openPort("guest");
 }
 
 function sourceOfKept({ machine, guest }: KeptState): MachineSource {

@@ -16,6 +16,11 @@ export interface PageStartOptions {
    * `keep` put into the browser's storage, the stack's state included.
    */
   readonly from?: "image" | "kept";
+  /**
+   * Guests of several tabs on one stack. "serve": the stack is this tab's, behind a switch. "join": it is another tab's, and here is
+   * none. Default: this guest has a stack for itself.
+   */
+  readonly tabs?: "serve" | "join";
 }
 
 /** The guest's serial ports: console and agent. */
@@ -30,7 +35,7 @@ export interface PageRun {
 
 /** The global `testPage`. */
 export interface PageProgram {
-  /** Undefined before `start` and after `stop`. */
+  /** Undefined before `start` and after `stop`, and where the stack is another tab's. */
   readonly run: PageRun | undefined;
   /** The guest's machine, on whatever network. */
   readonly emulator: V86 | undefined;

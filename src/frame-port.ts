@@ -13,9 +13,9 @@ import {
   type HeaderLength,
   type NetBackend,
   type SendResult,
-} from "../backend.js";
-import { ErrorCode, SlirpError } from "../errors.js";
-import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "../virtio-net.js";
+} from "./backend.js";
+import { ErrorCode, SlirpError } from "./errors.js";
+import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "./virtio-net.js";
 import { FrameQueue, type FrameQueueLimits } from "./frame-queue.js";
 
 /** Longest frame that is taken: the longest IP packet behind an Ethernet header. */
@@ -86,6 +86,16 @@ export abstract class FramePort implements NetBackend {
   /** Counts a frame that {@link deliver} had no room for and that nobody will bring again. */
   countDroppedToGuest(): void {
     this.#counters.droppedToGuest++;
+  }
+
+  /** Counts a frame of the guest that was taken and then dropped after all. */
+  protected countDroppedFromGuest(): void {
+    this.#counters.droppedFromGuest++;
+  }
+
+  /** Whether the NIC was told to wait, and not yet that it need not. */
+  protected get isWritableOwed(): boolean {
+    return this.#writableOwed;
   }
 
   /** What is owed after `forward` answered mustWait. Tells the NIC in a microtask, once, where it is owed. */

@@ -9,8 +9,8 @@
  * to wait and nobody has got the frame yet. An address of the uplink never moves to a guest: no guest can take the
  * gateway's traffic by claiming its address.
  */
-import { SendStatus, type FrameBatch, type NetBackend } from "../backend.js";
-import { ErrorCode, SlirpError } from "../errors.js";
+import { SendStatus, type FrameBatch, type NetBackend } from "./backend.js";
+import { ErrorCode, SlirpError } from "./errors.js";
 import { FramePort } from "./frame-port.js";
 import type { FrameQueueLimits } from "./frame-queue.js";
 import { isGroupAddress, MAC_OFFSET, readMac, type MacNumber } from "./mac-address.js";
@@ -135,6 +135,14 @@ export class FrameSwitch {
     this.#ports.delete(port);
     for (const [mac, at] of this.#addresses) if (at === port) this.#addresses.delete(mac);
   }
+}
+
+/**
+ * Makes a switch on a backend: each guest, or channel of guests, gets a port of its own by `openPort`. The backend's callbacks are the
+ * switch's from then on; the backend itself stays the caller's to close.
+ */
+export function createSwitch(uplink: NetBackend, options: FrameSwitchOptions = {}): FrameSwitch {
+  return new FrameSwitch(uplink, options);
 }
 
 type ForwardFromPort = (

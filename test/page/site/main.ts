@@ -8,7 +8,7 @@ import {
   openBackend,
   type NetBackend,
   type RelayStatus,
-  type Slirp,
+  type SlirpBackend,
 } from "slirp-wasm/browser";
 import { attachBroadcastChannel, attachV86, createSwitch } from "slirp-wasm/v86";
 import { V86 } from "v86";
@@ -65,7 +65,7 @@ class Program implements PageProgram {
     return emulator;
   }
 
-  #createSlirp({ slirp }: PageStartOptions): Promise<Slirp> {
+  #createSlirp({ slirp }: PageStartOptions): Promise<SlirpBackend> {
     return createSlirp({
       ...slirp,
       wisp: {
@@ -106,7 +106,7 @@ class Program implements PageProgram {
 }
 
 /** A port for this tab's guest, beside one for those of all other tabs. */
-function shareWithTabs(slirp: Slirp): NetBackend {
+function shareWithTabs(slirp: SlirpBackend): NetBackend {
   const bridge = createSwitch(slirp);
   attachBroadcastChannel(bridge.openPort("tabs"));
   return bridge.openPort("guest");

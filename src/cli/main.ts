@@ -83,6 +83,21 @@ function addRelayCommand(program: Command, finish: (status: number) => void): vo
       "a public Ed25519 key that may use it: base64, or a PEM file; again",
       collect,
     )
+    .option(
+      "--forward-ports <ports>",
+      "ports that clients may have opened, 8080 or 8000-8999; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-token <secret>",
+      "what a client must know for that; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-address <address>",
+      "where such ports are opened (default: loopback); may be given again",
+      collect,
+    )
     .option("--motd <text>", "what it says of itself")
     .option("--websockify <path=target>", '"/db=127.0.0.1:5432"; may be given again', collect)
     .option("--rooms [netdev]", "Ethernet rooms at /l2/NAME, each with a stack of its own")

@@ -114,6 +114,7 @@ export class WispPort implements WispListenPeer, ConnectionWaiter {
   }
 
   onBound(result: BindResult, port: number, text: string): void {
+    if (this.#isBound) return;
     const address = result === BindResult.bound ? parseIpAddress(text) : undefined;
     if (!address || port < 1) {
       this.#connection?.detach(this.#id);

@@ -25,6 +25,8 @@ export interface ListenerContext {
   onConnection(listener: number, socket: Socket): void;
   /** It is bound. */
   onBound(listener: number, address: AddressInfo): void;
+  /** It cannot be bound. */
+  onFailed(listener: number, message: string): void;
   /** The listener is over; its id is free again. */
   onGone(id: number): void;
 }
@@ -59,6 +61,7 @@ export abstract class PortListener implements RelayStream {
     }
     if (this.#isGone) return;
     this.context.link.send(encodeBound(this.id, resultOf(failure), 0, failure.message));
+    this.context.onFailed(this.id, failure.message);
     this.#leave();
   }
 
@@ -153,7 +156,8 @@ export class UdpPortListener extends PortListener {
     ipv6Only: boolean,
   ): Promise<AddressInfo> {
     this.#family = isIPv6(address) ? 6 : 4;
-    const socket = createSocket({ type: this.#family === 6 ? "udp6" : "udp4", ipv6Only });
+    const socket =
+      this.#family === 6 ? createSocket({ type: "udp6", ipv6Only }) : createSocket("udp4");
     socket.on("message", (message, from) => {
       const { bytes, ...peer } = ipEndpoint(from.address, from.port);
       this.#remember(formatEndpoint({ bytes, ...peer }));

@@ -9,7 +9,7 @@ import { encodeIncoming, BindResult, encodeBound, FIRST_SERVER_ID } from "../wis
 import type { ListenPacket } from "../wisp-listen.js";
 import { CONNECTION_ID, WispKind } from "../wisp.js";
 import type { ListenPolicy } from "./listen-policy.js";
-import type { PortListener} from "./port-listener.js";
+import type { PortListener } from "./port-listener.js";
 import { TcpPortListener, UdpPortListener } from "./port-listener.js";
 import type { RelayContext } from "./relay-context.js";
 import { TcpStream, type RelayStream, type StreamContext } from "./tcp-stream.js";
@@ -94,6 +94,9 @@ export class SessionListeners {
           const { address: at, port: number } = bound;
           context.log.info({ client, address: at, port: number }, "opened a port");
         },
+        onFailed: (_, rule) => {
+          this.#tellRefused(rule);
+        },
         onGone: () => {
           this.#forget(id, listener);
         },
@@ -146,9 +149,13 @@ export class SessionListeners {
   }
 
   #refuse(id: number, result: BindResult, rule: string): void {
-    const { context, client, streamContext } = this.#session;
+    this.#tellRefused(rule);
+    this.#session.streamContext.link.send(encodeBound(id, result, 0, rule));
+  }
+
+  #tellRefused(rule: string): void {
+    const { context, client } = this.#session;
     context.metrics.refusals.inc({ rule: "listen" });
     context.log.info({ client, rule }, "refused a listener");
-    streamContext.link.send(encodeBound(id, result, 0, rule));
   }
 }

@@ -5,6 +5,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import {
+  BindResult,
+  encodeListen,
+  encodeListenToken,
+  LISTEN_EXTENSION_ID,
+} from "../../src/wisp-listen.js";
 import { encodeConnect, WispKind, WispReason } from "../../src/wisp.js";
 import { WispClient } from "../relay/wisp-client.js";
 import { CliProcess, runCli } from "../support/cli.js";
@@ -37,6 +43,23 @@ describe("slirp-wasm relay", () => {
     expect(await cli.ended()).toMatchObject({ status: 0, signal: null });
   });
 
+  it("opens ports for who knows the token, where it is told to, and tells which", async () => {
+    const { cli, url } = await start(
+      "--verbose",
+      "--forward-ports",
+      "20000-30000",
+      "--forward-token",
+      "abc",
+    );
+    const metadata = encodeListenToken("abc");
+    const extensions = [{ id: LISTEN_EXTENSION_ID, metadata }];
+    await using client = await new WispClient(url, { version: 2, extensions }).ready();
+    client.send(encodeListen(1, WispKind.tcp, { address: "", port: 0, ipv6Only: false }));
+    const { result, port } = await client.listenPacket("bound", ({ id }) => id === 1);
+    expect(result).toBe(BindResult.bound);
+    await waitUntil("it is told", () => cli.errorOutput.includes(String(port)));
+  });
+
   it("takes a file, to which the command line adds", async () => {
     const folder = await mkdtemp(join(tmpdir(), "slirp-wasm-relay-"));
     const config = join(folder, "relay.json");
@@ -55,6 +78,8 @@ describe("slirp-wasm relay", () => {
     [["--tls-cert", "x.pem"], "--tls-key"],
     [["--tls-cert", "/none", "--tls-key", "/none"], "/none"],
     [["--config", "/none"], "--config /none"],
+    [["--forward-ports", "80-79"], "80-79"],
+    [["--forward-token", "abc"], "--forward-ports"],
     [["--drain", "soon"], "--drain"],
     [["--wrong"], "--wrong"],
   ])("ends with 2 and one line for bad use: %j", async (words, named) => {

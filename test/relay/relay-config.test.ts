@@ -14,6 +14,7 @@ describe("a relay's configuration file", () => {
       tokens: ["a"],
       users: { ann: "b" },
       motd: "hello",
+      forwards: { ports: ["8000-8999"], tokens: ["t"], addresses: ["127.0.0.1"] },
       limits: { maxStreams: 5 },
       tls: { cert: "c.pem", key: "k.pem" },
     };
@@ -30,6 +31,8 @@ describe("a relay's configuration file", () => {
     ['{"users": {"ann": 1}}', "users.ann must be a text"],
     ['{"limits": {"maxStream": 1}}', "no limits.maxStream; there are maxConnections"],
     ['{"limits": {"maxStreams": 0}}', "limits.maxStreams must be a whole number"],
+    ['{"forwards": {"port": []}}', "no forwards.port; there are ports"],
+    ['{"forwards": {"tokens": []}}', "forwards.ports must be a list"],
     ['{"tls": {"cert": "c"}}', "tls.key must be a text"],
     ['{"tls": {"ca": "c"}}', "no tls.ca"],
     ['{"origins": "https://example.org"}', "origins must be a list"],

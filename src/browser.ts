@@ -21,6 +21,12 @@ export {
   WsproxyHostNetwork,
   type WsproxyHostNetworkOptions,
 } from "./browser/wsproxy-host-network.js";
+export {
+  createFetchHostNetwork,
+  type FetchHostNetworkOptions,
+  type RefusedConnection,
+} from "./browser/fetch-host-network.js";
+export type { HttpRequestReport } from "./browser/fetch-gateway.js";
 export { withNames, type NameOptions } from "./browser/named-host-network.js";
 export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
 export type { StaticNameTable } from "./browser/static-names.js";

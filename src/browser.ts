@@ -30,6 +30,12 @@ export type { HttpRequestReport } from "./browser/fetch-gateway.js";
 export { withNames, type NameOptions } from "./browser/named-host-network.js";
 export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
 export type { StaticNameTable } from "./browser/static-names.js";
+export {
+  createRoutedHostNetwork,
+  type RoutedHostNetworkOptions,
+  type RouteRule,
+  type RouteTarget,
+} from "./browser/routed-host-network.js";
 export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 export type { WebSocketClass, WebSocketLike } from "./browser/web-socket.js";

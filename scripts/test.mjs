@@ -45,6 +45,7 @@ const CHECKS = [
     commands: [
       [TSC, "-b"],
       [TSC, "-p", "test/tsconfig.json"],
+      [TSC, "-p", "test/page/site/tsconfig.json"],
       [TSC, "-p", "demo/tsconfig.json"],
     ],
   },

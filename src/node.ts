@@ -4,8 +4,14 @@
  *     const slirp = await createSlirp({ slirp: { hostForwards: parseHostForwards("tcp::8080-:80") } });
  */
 import { readFile } from "node:fs/promises";
+import type { NetBackend } from "./backend.js";
+import type { OpenBackendOptions as OpenOn } from "./backends/registry.js";
 import type { HostNetwork } from "./host-network.js";
-import { createSlirp as createSlirpOn, type CreateSlirpOptions as CreateOn } from "./index.js";
+import {
+  createSlirp as createSlirpOn,
+  openBackend as openBackendOn,
+  type CreateSlirpOptions as CreateOn,
+} from "./index.js";
 import { createNodeHostNetwork, type NodeHostNetworkOptions } from "./node/node-host-network.js";
 import { loadModule } from "./slirp/load-module.js";
 import type { Slirp } from "./slirp/slirp.js";
@@ -43,4 +49,16 @@ export async function createSlirp(options: CreateSlirpOptions = {}): Promise<Sli
     await network.close();
     throw error;
   }
+}
+
+/** As everywhere, and how a stack is made. */
+export interface OpenBackendOptions extends OpenOn {
+  /** For `user` and `slirp`. */
+  readonly stack?: Omit<CreateSlirpOptions, "slirp">;
+}
+
+/** As everywhere; stacks are made with {@link createSlirp} of this entry. */
+export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
+  const { stack, ...rest } = options;
+  return openBackendOn(name, { createSlirp: (slirp) => createSlirp({ ...stack, slirp }), ...rest });
 }

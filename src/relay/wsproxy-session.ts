@@ -79,6 +79,10 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
     this.#link.setReading(true);
   }
 
+  onIdle(): void {
+    this.#fail("nothing was sent for long");
+  }
+
   onError(error: NodeJS.ErrnoException): void {
     this.#fail(error.code ?? error.message);
   }
@@ -95,7 +99,8 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
       this.#refuse(chosen.rule, `${host}:${String(port)}`);
       return;
     }
-    this.#target = new TcpTarget(this, { address: chosen.address, port });
+    const target = { address: chosen.address, port };
+    this.#target = new TcpTarget(this, target, limits.tcpIdleTimeoutMs);
     this.#connectTimer = setTimeout(() => {
       this.#fail("no answer in time");
     }, limits.connectTimeoutMs);

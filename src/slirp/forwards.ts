@@ -52,7 +52,11 @@ export class Forwards {
   async add(forward: HostForward): Promise<HostForward> {
     const bound = await this.bind(forward);
     try {
-      const descriptor = this.adopt(forward, bound);
+      const descriptor = adoptBound(this.stack, forward, bound);
+      if (descriptor < 0) {
+        const text = `forward ${formatHostForward(forward)}: libslirp refuses it (errno ${String(-descriptor)})`;
+        throw new SlirpError(ErrorCode.forwardFailed, text);
+      }
       const real = { ...forward, host: bound.local };
       this.host.push({ forward: real, descriptor });
       return real;
@@ -75,8 +79,7 @@ export class Forwards {
       );
     }
     this.host.splice(index, 1);
-    const isUdp = Number(forward.protocol === "udp");
-    this.stack.call(() => this.stack.instance.exports.api_remove_hostfwd(entry.descriptor, isUdp));
+    removeAdopted(this.stack, entry.descriptor, forward.protocol === "udp");
   }
 
   /** @throws SlirpError `unsupportedOption` where the host network has no processes, `forwardFailed` where libslirp refuses. */
@@ -145,30 +148,36 @@ export class Forwards {
       );
     }
   }
+}
 
-  /** Answers the descriptor that libslirp gave the bound socket. */
-  private adopt(forward: HostForward, bound: BoundSocket): number {
-    const { stack } = this;
-    const loopback = ipEndpoint(forward.guestFamily === 4 ? "127.0.0.1" : "::1", 1);
-    const any = ipEndpoint(forward.guestFamily === 4 ? "0.0.0.0" : "::", forward.guestPort);
-    const guest = forward.guestAddress ? ipEndpoint(forward.guestAddress, forward.guestPort) : any;
-    stack.table.offered = bound;
-    const result = stack.call(() =>
-      stack.instance.withBytes(new Uint8Array(2 * SOCKET_ADDRESS_BYTES), (pointer) => {
-        writeSocketAddress(stack.instance.HEAPU8, pointer, loopback);
-        writeSocketAddress(stack.instance.HEAPU8, pointer + SOCKET_ADDRESS_BYTES, guest);
-        const guestPointer = (pointer + SOCKET_ADDRESS_BYTES) as typeof pointer;
-        const flags = forward.protocol === "udp" ? UDP_FLAG : 0;
-        return stack.instance.exports.api_add_hostfwd(pointer, guestPointer, flags);
-      }),
-    );
-    stack.table.offered = undefined;
-    if (result < 0) {
-      const text = `forward ${formatHostForward(forward)}: libslirp refuses it (errno ${String(-result)})`;
-      throw new SlirpError(ErrorCode.forwardFailed, text);
-    }
-    return stack.table.adoptedDescriptor;
-  }
+/** What libslirp has to know of a host forward. */
+export type ForwardToGuest = Pick<
+  HostForward,
+  "protocol" | "guestAddress" | "guestFamily" | "guestPort"
+>;
+
+/** Has libslirp take a bound socket over. Answers its descriptor there, or an errno made negative. */
+export function adoptBound(stack: Stack, forward: ForwardToGuest, bound: BoundSocket): number {
+  const loopback = ipEndpoint(forward.guestFamily === 4 ? "127.0.0.1" : "::1", 1);
+  const any = ipEndpoint(forward.guestFamily === 4 ? "0.0.0.0" : "::", forward.guestPort);
+  const guest = forward.guestAddress ? ipEndpoint(forward.guestAddress, forward.guestPort) : any;
+  stack.table.offered = bound;
+  const result = stack.call(() =>
+    stack.instance.withBytes(new Uint8Array(2 * SOCKET_ADDRESS_BYTES), (pointer) => {
+      writeSocketAddress(stack.instance.HEAPU8, pointer, loopback);
+      writeSocketAddress(stack.instance.HEAPU8, pointer + SOCKET_ADDRESS_BYTES, guest);
+      const guestPointer = (pointer + SOCKET_ADDRESS_BYTES) as typeof pointer;
+      const flags = forward.protocol === "udp" ? UDP_FLAG : 0;
+      return stack.instance.exports.api_add_hostfwd(pointer, guestPointer, flags);
+    }),
+  );
+  stack.table.offered = undefined;
+  return result < 0 ? result : stack.table.adoptedDescriptor;
+}
+
+/** Has libslirp close what {@link adoptBound} gave it; connections that were made stay. */
+export function removeAdopted(stack: Stack, descriptor: number, isUdp: boolean): void {
+  stack.call(() => stack.instance.exports.api_remove_hostfwd(descriptor, Number(isUdp)));
 }
 
 function localOf(

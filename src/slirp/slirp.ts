@@ -5,13 +5,22 @@
  */
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
+import type {
+  GuestChannel,
+  GuestChannelOptions,
+  GuestConnectOptions,
+  GuestSocket,
+  LogLevel,
+  SlirpBackend,
+  SocketDescription,
+} from "../slirp-backend.js";
 import type { GuestForward, HostForward, ResolvedSlirpOptions } from "../slirp-options.js";
 import { Forwards } from "./forwards.js";
-import { GuestChannels, type GuestChannel, type GuestChannelOptions } from "./guest-channels.js";
+import { GuestConnections } from "./guest-connections.js";
+import { GuestChannels } from "./guest-channels.js";
 import { loadState, saveState } from "./saved-state.js";
-import type { SocketDescription } from "./socket-table.js";
 import { StackBackend } from "./stack-backend.js";
-import { Stack, type LogLevel } from "./stack.js";
+import { Stack } from "./stack.js";
 
 /** What a stack is made of. */
 export interface SlirpParts {
@@ -30,13 +39,14 @@ export interface SlirpParts {
 }
 
 /** See the top of the file. */
-export class Slirp extends StackBackend {
+export class Slirp extends StackBackend implements SlirpBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;
 
   private readonly parts: SlirpParts;
   private readonly forwardTable: Forwards;
   private readonly channels: GuestChannels;
+  private readonly connections: GuestConnections;
 
   private constructor(parts: SlirpParts) {
     super(
@@ -52,6 +62,7 @@ export class Slirp extends StackBackend {
     this.channels = new GuestChannels(this.stack, () => {
       this.checkOpen();
     });
+    this.connections = new GuestConnections(this.stack, parts.options, () => this.endReason());
     parts.signal?.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -136,6 +147,24 @@ export class Slirp extends StackBackend {
   }
 
   /**
+   * Connects to a TCP port of the guest, without a socket on the host. Fulfilled when the guest has answered.
+   * @throws SlirpError `connectionRefused`, `guestUnreachable` (no answer in 75 s), `invalidConfiguration`, `closed`; the signal's reason.
+   */
+  connect(options: GuestConnectOptions): Promise<GuestSocket> {
+    return this.connections.connect(options);
+  }
+
+  /**
+   * Asks a web server in the guest, as `fetch` does: `http://guest/`, `http://guest:8080/`, or with the guest's address or `localhost` in
+   * place of `guest`. Redirects are followed within the guest. No cookies, no cache, no TLS.
+   * @throws SlirpError `badHttpResponse` for an answer that is none, `invalidConfiguration`, and what `connect` throws.
+   */
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const { fetchFromGuest } = await import("./guest-fetch.js");
+    return fetchFromGuest((options) => this.connect(options), input, init);
+  }
+
+  /**
    * The stack's state, for a stack made later with the same options and the same guest channels open: leases and guest
    * channels' connections. Other connections cannot be saved: their sockets are the host's.
    */
@@ -192,6 +221,13 @@ export class Slirp extends StackBackend {
   /** They do not. */
   unref(): void {
     this.parts.network.unref();
+  }
+
+  private endReason(): SlirpError | undefined {
+    if (this.stack.failed) return this.stack.failed;
+    return this.isClosed || this.stack.isDestroyed
+      ? new SlirpError(ErrorCode.closed, "the slirp backend is closed")
+      : undefined;
   }
 
   private readonly onAbort = (): void => {

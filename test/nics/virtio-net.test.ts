@@ -9,7 +9,7 @@ import {
   isGroupAddress,
   readMac,
   writeMac,
-} from "../../src/nics/mac-address.js";
+} from "../../src/mac-address.js";
 import {
   HEADER_LENGTHS,
   isHeaderLength,

@@ -13,12 +13,19 @@ import { V86Guest } from "../../src/cli/v86-guest.js";
 import { createSlirp, type CreateSlirpOptions, type Slirp } from "../../src/node.js";
 import { listenQemu, OwnBackends } from "../../src/qemu.js";
 import { attachV86, type V86Attachment } from "../../src/v86.js";
+import { randomMac } from "./mac.js";
 import { QemuGuest, qemuMissing, virtioNetDevice } from "./qemu-guest.js";
 import { v86ImageMissing } from "./v86-image.js";
 
-/** See the top of the file. Disposing of it ends both. */
-export interface Rig extends AsyncDisposable {
+/** A guest on a stack, wherever that is. Disposing of it ends both. */
+export interface GuestRig extends AsyncDisposable {
   readonly guest: Guest;
+  /** What the stack knows, for a test that failed. */
+  describe(): string | Promise<string>;
+}
+
+/** See the top of the file. */
+export interface Rig extends GuestRig {
   readonly slirp: Slirp;
 }
 
@@ -47,6 +54,7 @@ export async function startV86Rig(
     guest,
     slirp,
     attachment,
+    describe: () => describeStack(slirp),
     async [Symbol.asyncDispose]() {
       attachment.detach();
       await guest.stop();
@@ -83,6 +91,7 @@ export const QEMU_STREAM: RigKind = {
     return {
       guest,
       slirp,
+      describe: () => describeStack(slirp),
       async [Symbol.asyncDispose]() {
         await guest.stop();
         await server.close();
@@ -99,19 +108,13 @@ export function qemuUnixStream(path: string): string[] {
   return ["-netdev", netdev, ...virtioNetDevice("n0", `mac=${randomMac()}`)];
 }
 
-/** Locally administered, so that guests on one network differ. */
-export function randomMac(): string {
-  const tail = [...crypto.getRandomValues(new Uint8Array(3))];
-  return `52:54:00:${tail.map((byte) => byte.toString(16).padStart(2, "0")).join(":")}`;
-}
-
 /**
  * One rig for all tests of a `describe` block: started before them, ended after them. To be called in the block.
  *
  * @returns for a test: its rig, or a skip by name where the machine lacks what it needs. When the test fails, what the stack
  *   knows is printed.
  */
-export function shareRig<SomeRig extends Rig>(
+export function shareRig<SomeRig extends GuestRig>(
   missing: () => string | undefined,
   start: () => Promise<SomeRig>,
 ): (ctx: TestContext) => SomeRig {
@@ -127,8 +130,8 @@ export function shareRig<SomeRig extends Rig>(
     if (reason !== undefined) ctx.skip(reason);
     const shared = rig;
     if (!shared) throw new Error("the rig was not started");
-    ctx.onTestFailed(() => {
-      console.error(describeStack(shared.slirp));
+    ctx.onTestFailed(async () => {
+      console.error(await shared.describe());
     });
     return shared;
   };

@@ -2,7 +2,7 @@
 import { expect, it, type TestContext } from "vitest";
 import { HostUdpEcho } from "../../support/host/udp-echo.js";
 import { makeRandomFile, succeed } from "../../support/guest-commands.js";
-import type { Rig } from "../../support/rig.js";
+import type { GuestRig } from "../../support/rig.js";
 
 const CASES = [
   { family: "IPv4", loopback: "127.0.0.1", gateway: "10.0.2.2", bytes: 1000 },
@@ -11,7 +11,7 @@ const CASES = [
   { family: "IPv6", loopback: "::1", gateway: "fec0::2", bytes: 1000 },
 ] as const;
 
-export function describeDatagrams(rigOf: (ctx: TestContext) => Rig): void {
+export function describeDatagrams(rigOf: (ctx: TestContext) => GuestRig): void {
   it.for(CASES)("echoes a datagram of $bytes bytes over $family", async (example, ctx) => {
     const { guest } = rigOf(ctx);
     const { loopback, gateway, bytes } = example;

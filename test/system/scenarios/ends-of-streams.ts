@@ -2,7 +2,7 @@
 import { expect, it, type TestContext } from "vitest";
 import { closedPort, HostTcpServer } from "../../support/host/tcp-server.js";
 import { attempt, errorText, makeRandomFile, succeed } from "../../support/guest-commands.js";
-import type { Rig } from "../../support/rig.js";
+import type { GuestRig } from "../../support/rig.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
@@ -14,13 +14,13 @@ const FAMILIES = [
   { family: "IPv6", loopback: "::1", gateway: "fec0::2" },
 ] as const;
 
-export function describeEndsOfStreams(rigOf: (ctx: TestContext) => Rig): void {
+export function describeEndsOfStreams(rigOf: (ctx: TestContext) => GuestRig): void {
   describeHalfClose(rigOf);
   describeRefusals(rigOf);
   describeResets(rigOf);
 }
 
-function describeHalfClose(rigOf: (ctx: TestContext) => Rig): void {
+function describeHalfClose(rigOf: (ctx: TestContext) => GuestRig): void {
   it("passes the guest's FIN on, and the answer that comes only after it", async (ctx) => {
     const { guest } = rigOf(ctx);
     await using server = await HostTcpServer.start("127.0.0.1", (socket) => {
@@ -52,7 +52,7 @@ function describeHalfClose(rigOf: (ctx: TestContext) => Rig): void {
   });
 }
 
-function describeRefusals(rigOf: (ctx: TestContext) => Rig): void {
+function describeRefusals(rigOf: (ctx: TestContext) => GuestRig): void {
   it.for(FAMILIES)("shows a refused port as refused, over $family", async (family, ctx) => {
     const { guest } = rigOf(ctx);
     const { loopback, gateway } = family;
@@ -66,7 +66,7 @@ function describeRefusals(rigOf: (ctx: TestContext) => Rig): void {
   });
 }
 
-function describeResets(rigOf: (ctx: TestContext) => Rig): void {
+function describeResets(rigOf: (ctx: TestContext) => GuestRig): void {
   it("shows a server's RST in mid-stream as a reset", async (ctx) => {
     const { guest } = rigOf(ctx);
     await using server = await HostTcpServer.start("127.0.0.1", (socket) => {

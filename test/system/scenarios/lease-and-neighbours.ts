@@ -1,9 +1,9 @@
 /** The first minutes of a guest: lease, addresses, the gateway's MAC, pings. */
 import { expect, it, type TestContext } from "vitest";
 import { succeed } from "../../support/guest-commands.js";
-import type { Rig } from "../../support/rig.js";
+import type { GuestRig } from "../../support/rig.js";
 
-export function describeLeaseAndNeighbours(rigOf: (ctx: TestContext) => Rig): void {
+export function describeLeaseAndNeighbours(rigOf: (ctx: TestContext) => GuestRig): void {
   it("gives a lease with the defaults of QEMU, and an address by router advertisement", async (ctx) => {
     const { guest } = rigOf(ctx);
     const network = await guest.configureNetwork({ ipv6TimeoutMs: 60_000 });

@@ -2,7 +2,7 @@
 import { expect, it, type TestContext } from "vitest";
 import type { DnsName, DnsResolver } from "../../support/host/dns-resolver.js";
 import { attempt, errorText, succeed } from "../../support/guest-commands.js";
-import type { Rig } from "../../support/rig.js";
+import type { GuestRig } from "../../support/rig.js";
 
 /** What the resolver must know. */
 export const SCENARIO_NAMES: Readonly<Record<string, DnsName>> = {
@@ -12,7 +12,7 @@ export const SCENARIO_NAMES: Readonly<Record<string, DnsName>> = {
 };
 
 export function describeNames(
-  rigOf: (ctx: TestContext) => Rig,
+  rigOf: (ctx: TestContext) => GuestRig,
   resolverOf: () => DnsResolver,
 ): void {
   it.for([

@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, expect, it, type TestContext } from "vitest";
 import { HostHttpServer } from "../../support/host/http-server.js";
 import { fetchedHash, makeRandomFile, succeed } from "../../support/guest-commands.js";
-import type { Rig } from "../../support/rig.js";
+import type { GuestRig } from "../../support/rig.js";
 
 const MIB = 1024 * 1024;
 const DOWNLOAD_BYTES = 32 * MIB;
 const UPLOAD_BYTES = 16 * MIB;
 const AT_ONCE = 10;
 
-export function describeTransfers(rigOf: (ctx: TestContext) => Rig): void {
+export function describeTransfers(rigOf: (ctx: TestContext) => GuestRig): void {
   let server: HostHttpServer;
   let server6: HostHttpServer;
   beforeAll(async () => {

@@ -139,7 +139,9 @@ describe("a stack in a worker", () => {
   });
 
   it("refuses what cannot go into a worker, with its place among the options", async () => {
-    const hostNetwork = new (class OwnNetwork {})();
+    const hostNetwork = new (class OwnNetwork {
+      readonly name = "own";
+    })();
     await expect(create({ hostNetwork })).rejects.toMatchObject({
       code: ErrorCode.unsupportedOption,
       message: expect.stringContaining("hostNetwork: an instance of OwnNetwork") as string,
@@ -197,7 +199,9 @@ describe("a stack in a worker", () => {
   });
 });
 
-class WebSocketLike {}
+class WebSocketLike {
+  readonly url = "";
+}
 
 describe("a worker that", () => {
   it("dies is told to the NIC, and rejects what waits", async () => {

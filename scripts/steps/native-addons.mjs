@@ -7,7 +7,8 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync } from "
 import { dirname, join } from "node:path";
 import { findCommand } from "../set-up/exec.mjs";
 
-const ADDONS = ["tap"];
+/** Names as native/build/Release and the package have them. */
+const PRODUCTS = ["tap.node", "netns.node", "netns-helper"];
 const PREBUILDS = `prebuilds/${process.platform}-${process.arch}`;
 
 /** Arguments for Node that run node-gyp. */
@@ -37,7 +38,7 @@ function findNodeFolder() {
 
 export default {
   name: "native-addons",
-  describe: "build the addon for TAP devices",
+  describe: "build the addons for TAP devices and namespaces",
   optional: true,
   needs: [
     { command: "g++", package: "g++" },
@@ -50,7 +51,7 @@ export default {
       .map((name) => join("native", name)),
     `Node ${process.versions.modules} on ${process.platform}-${process.arch}`,
   ],
-  outputs: () => ADDONS.map((name) => `${PREBUILDS}/${name}.node`),
+  outputs: () => PRODUCTS.map((name) => `${PREBUILDS}/${name}`),
   async run(ctx) {
     const folder = findNodeFolder();
     const headers = folder === undefined ? [] : [`--nodedir=${folder}`];
@@ -59,8 +60,8 @@ export default {
       cwd: join(ctx.root, "native"),
     });
     mkdirSync(join(ctx.root, PREBUILDS), { recursive: true });
-    for (const name of ADDONS) {
-      copyFileSync(join(made, `${name}.node`), join(ctx.root, PREBUILDS, `${name}.node`));
+    for (const name of PRODUCTS) {
+      copyFileSync(join(made, name), join(ctx.root, PREBUILDS, name));
     }
   },
 };

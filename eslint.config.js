@@ -74,6 +74,7 @@ export default defineConfig(
           "src/tsconfig.*.json",
           "src/*/tsconfig.json",
           "src/nics/tsconfig.qemu.json",
+          "src/backends/tsconfig.tap.json",
           "test/tsconfig.json",
           "test/page/site/tsconfig.json",
           "demo/tsconfig.json",

@@ -20,6 +20,16 @@ export {
 } from "./browser/wisp-host-network.js";
 export type { WorkerOption } from "./worker/start-worker.js";
 export type { WorkerLike } from "./worker/worker-link.js";
+export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
+export {
+  createWsproxyHostNetwork,
+  WsproxyHostNetwork,
+  type WsproxyHostNetworkOptions,
+} from "./browser/wsproxy-host-network.js";
+export { withNames, type NameOptions } from "./browser/named-host-network.js";
+export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
+export type { StaticNameTable } from "./browser/static-names.js";
+export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 
 /** As everywhere, but instead of a host network, relays can be named, and the stack can run in a worker. */
@@ -45,7 +55,7 @@ export async function createSlirp(options: CreateSlirpOptions): Promise<SlirpBac
   if (worker === undefined || worker === false) return createPageSlirp(rest);
   // A page without a worker does not load what it takes.
   const { createWorkerSlirp } = await import("./worker/create-worker-slirp.js");
-  return createWorkerSlirp(worker, rest);
+  return createWorkerSlirp(worker, rest, () => import("./slirp/guest-fetch.js"));
 }
 
 /** As everywhere, and how a stack is made. */

@@ -29,6 +29,10 @@ export const ErrorCode = {
   protocolViolation: "ERR_SLIRP_PROTOCOL_VIOLATION",
   /** Something the machine should have (a guest image, a program) is not there; the message says what makes it. */
   missingRequirement: "ERR_SLIRP_MISSING_REQUIREMENT",
+  /** The native addon for a device could not be loaded; the message lists what was tried. */
+  addonUnavailable: "ERR_SLIRP_ADDON_UNAVAILABLE",
+  /** A device of the system could not be opened or set up, or is gone. `cause` has the system's error. */
+  deviceFailed: "ERR_SLIRP_DEVICE_FAILED",
   /** The guest did not do what it was asked to in time, or ended. */
   guestFailed: "ERR_SLIRP_GUEST_FAILED",
   /** The guest refused a connection: nothing listens at the port. */

@@ -26,6 +26,14 @@ export * from "./host-network.js";
 export type * from "./slirp-backend.js";
 export * from "./slirp-options.js";
 export * from "./virtio-net.js";
+export { CapturingBackend, withCapture, type CaptureOptions } from "./backends/capture.js";
+export { CaptureMemory, type CaptureMemoryOptions } from "./backends/capture-memory.js";
+export {
+  CaptureDirection,
+  PcapngWriter,
+  type CaptureSink,
+  type PcapngOptions,
+} from "./backends/pcapng-writer.js";
 export {
   backendPrefixes,
   registerBackend,

@@ -14,6 +14,8 @@ export const PROGRAMS = [
   { command: "zstd", package: "zstd", purpose: "to keep the state of a booted guest" },
   { command: "qemu-system-x86_64", package: "qemu-system-x86", purpose: "for QEMU guests" },
   { command: "chromium", package: "chromium", purpose: "to test the page" },
+  { command: "tshark", package: "tshark", purpose: "to read captures back in tests" },
+  { command: "websockify", package: "websockify", purpose: "to test against a relay of others" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
 ];
 

@@ -15,7 +15,15 @@ export interface RelayConfig {
   readonly origins?: readonly string[] | "*";
   readonly tokens?: readonly string[];
   readonly users?: Readonly<Record<string, string>>;
+  /** Public Ed25519 keys, PEM or base64. */
+  readonly keys?: readonly string[];
   readonly motd?: string;
+  /** `HOST:PORT` by path. */
+  readonly websockify?: Readonly<Record<string, string>>;
+  /** Whether there are rooms, or what their stacks are: a netdev string. */
+  readonly rooms?: boolean | string;
+  /** Whether DNS over HTTPS is answered, or by which resolvers. */
+  readonly dnsOverHttps?: boolean | readonly string[];
   readonly limits?: Partial<RelayLimits>;
   /** Paths of PEM files. */
   readonly tls?: { readonly cert: string; readonly key: string };
@@ -43,8 +51,18 @@ const isPort: Check = (value, key) => {
   }
 };
 
-const isUsers: Check = (value, key) => {
-  for (const [user, password] of entriesOf(value, key)) isText(password, `${key}.${user}`);
+const isTextByName: Check = (value, key) => {
+  for (const [name, text] of entriesOf(value, key)) isText(text, `${key}.${name}`);
+};
+
+const isSwitchOrText: Check = (value, key) => {
+  if (typeof value !== "boolean" && typeof value !== "string") {
+    throw refuse(key, "true, false or a text");
+  }
+};
+
+const isSwitchOrTexts: Check = (value, key) => {
+  if (typeof value !== "boolean") isTexts(value, key);
 };
 
 const isLimits: Check = (value, key) => {
@@ -72,8 +90,12 @@ const CHECKS: Readonly<Record<string, Check>> = {
   names: isTexts,
   origins: isOrigins,
   tokens: isTexts,
-  users: isUsers,
+  users: isTextByName,
+  keys: isTexts,
   motd: isText,
+  websockify: isTextByName,
+  rooms: isSwitchOrText,
+  dnsOverHttps: isSwitchOrTexts,
   limits: isLimits,
   tls: isTls,
 };

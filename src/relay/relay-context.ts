@@ -1,4 +1,5 @@
 /** What the sessions of a relay have in common. */
+import type { Credentials } from "./credentials.js";
 import type { RelayLimits } from "./limits.js";
 import type { RelayLog } from "./relay-log.js";
 import type { RelayMetrics } from "./relay-metrics.js";
@@ -8,8 +9,7 @@ import type { TargetPolicy } from "./target-policy.js";
 export interface RelayContext {
   readonly policy: TargetPolicy;
   readonly limits: RelayLimits;
-  /** Passwords by user name; empty: nobody is asked. */
-  readonly users: ReadonlyMap<string, string>;
+  readonly credentials: Credentials;
   /** What the relay says of itself. */
   readonly motd: string | undefined;
   readonly log: RelayLog;

@@ -29,4 +29,25 @@ export class RelayMetrics {
     labelNames: ["rule"],
     registers: [this.registry],
   });
+  readonly rooms = new Gauge({
+    name: "slirp_relay_rooms",
+    help: "Ethernet rooms that are open",
+    registers: [this.registry],
+  });
+  readonly roomMembers = new Gauge({
+    name: "slirp_relay_room_members",
+    help: "Members of all rooms",
+    registers: [this.registry],
+  });
+  readonly droppedFrames = new Counter({
+    name: "slirp_relay_dropped_frames_total",
+    help: "Ethernet frames dropped because a member read too slowly",
+    registers: [this.registry],
+  });
+  readonly dnsAnswers = new Counter({
+    name: "slirp_relay_dns_answers_total",
+    help: "Answers by DNS over HTTPS, by HTTP status",
+    labelNames: ["status"],
+    registers: [this.registry],
+  });
 }

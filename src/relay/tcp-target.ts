@@ -19,6 +19,8 @@ export interface TcpTargetOwner {
   onEnd(): void;
   /** What was written is out, after `write` answered false. */
   onDrain(): void;
+  /** Nothing went either way for the time that was given. */
+  onIdle(): void;
   /** The connection failed, or never came about; nothing follows. */
   onError(error: NodeJS.ErrnoException): void;
   /** It is over, in order or not. Once. */
@@ -35,10 +37,14 @@ export class TcpTarget {
   constructor(
     owner: TcpTargetOwner,
     target: { readonly address: string; readonly port: number } | { readonly accepted: Socket },
+    idleTimeoutMs: number,
   ) {
     this.#owner = owner;
     this.#socket = "accepted" in target ? this.#take(target.accepted) : this.#connect(target);
     this.#socket.setNoDelay(true);
+    this.#socket.setTimeout(idleTimeoutMs, () => {
+      owner.onIdle();
+    });
     this.#socket.on("end", () => {
       owner.onEnd();
     });

@@ -5,12 +5,9 @@
  * does wrong ends the stream that it concerns; what concerns the connection (a packet that is none, a second INFO, credentials that are
  * wrong) ends that. Packets for streams that are gone are the usual crossing of messages, and ignored.
  */
-import { timingSafeEqual } from "node:crypto";
 import {
-  decodePassword,
   decodeStreamControl,
   encodeMotd,
-  encodePasswordOffer,
   encodeStreamControl,
   WispExtensionId,
 } from "../wisp-extensions.js";
@@ -30,6 +27,7 @@ import {
 import { chooseAddress } from "./dial.js";
 import type { RelayContext } from "./relay-context.js";
 import type { RelayLink } from "./relay-link.js";
+import { TokenBucket } from "./token-bucket.js";
 import { TcpStream, type RelayStream, type StreamContext } from "./tcp-stream.js";
 import { UdpStream } from "./udp-stream.js";
 
@@ -45,24 +43,24 @@ export class WispSession {
   readonly #client: string;
   readonly #link: RelayLink;
   readonly #streams = new Map<number, RelayStream>();
+  readonly #connects: TokenBucket;
   readonly #streamContext: StreamContext & {
     windowBytes: number | undefined;
     confirmsOpen: boolean;
   };
   readonly #handshakeTimer: NodeJS.Timeout;
+  readonly #challenge: Uint8Array;
   #ready = false;
   /** Bytes that wait for targets. A client that minds its credits stays far below the bound; one that does not is not read any more. */
   #queuedBytes = 0;
   #closed = false;
-  /** CONNECTs that may still come in this second (a token bucket). */
-  #tokens: number;
-  #tokensAt = performance.now();
 
   constructor(context: RelayContext, client: string, link: RelayLink, version: 1 | 2) {
     this.#context = context;
     this.#client = client;
     this.#link = link;
-    this.#tokens = context.limits.connectsPerSecond;
+    this.#connects = new TokenBucket(context.limits.connectsPerSecond);
+    this.#challenge = context.credentials.newChallenge();
     this.#streamContext = {
       link,
       limits: context.limits,
@@ -81,7 +79,7 @@ export class WispSession {
       this.#fail(WispReason.incompatibleExtensions, "no INFO in time");
     }, context.limits.handshakeTimeoutMs);
     if (version === 2) link.send(encodeInfo(this.#offer()));
-    else if (context.users.size > 0)
+    else if (!context.credentials.areNone)
       this.#fail(WispReason.credentialsMissing, "version 1 has no credentials");
     else this.#becomeReady();
   }
@@ -113,15 +111,13 @@ export class WispSession {
   }
 
   #offer(): WispExtension[] {
-    const { motd, users } = this.#context;
+    const { motd, credentials } = this.#context;
     const none = new Uint8Array();
     return [
       { id: WispExtensionId.udp, metadata: none },
       { id: WispExtensionId.openConfirmation, metadata: none },
       { id: WispExtensionId.streamControl, metadata: encodeStreamControl(SERVER_WINDOW_BYTES) },
-      ...(users.size > 0
-        ? [{ id: WispExtensionId.password, metadata: encodePasswordOffer(true) }]
-        : []),
+      ...credentials.offer(this.#challenge),
       ...(motd === undefined ? [] : [{ id: WispExtensionId.motd, metadata: encodeMotd(motd) }]),
     ];
   }
@@ -154,7 +150,7 @@ export class WispSession {
 
   #acceptInfo(extensions: readonly WispExtension[]): void {
     const given = new Map(extensions.map(({ id, metadata }) => [id, metadata]));
-    const refused = this.#checkCredentials(given.get(WispExtensionId.password));
+    const refused = this.#context.credentials.judge(given, this.#challenge);
     if (refused !== undefined) {
       this.#fail(refused, "credentials");
       return;
@@ -163,18 +159,6 @@ export class WispSession {
     this.#streamContext.windowBytes = control && decodeStreamControl(control)?.windowBytes;
     this.#streamContext.confirmsOpen = given.has(WispExtensionId.openConfirmation);
     this.#becomeReady();
-  }
-
-  /** Answers the reason to refuse. */
-  #checkCredentials(metadata: Uint8Array | undefined): number | undefined {
-    const { users } = this.#context;
-    if (users.size === 0) return undefined;
-    if (!metadata) return WispReason.credentialsMissing;
-    const known = decodePassword(metadata).some(({ user, password }) => {
-      const expected = users.get(user);
-      return isEqual(password, expected ?? "") && expected !== undefined;
-    });
-    return known ? undefined : WispReason.badPassword;
   }
 
   #becomeReady(): void {
@@ -192,7 +176,7 @@ export class WispSession {
       this.#refuse(streamId, WispReason.invalid, `kind ${String(kind)}`);
     } else if (this.#streams.size >= limits.maxStreams || this.#context.isDraining) {
       this.#refuse(streamId, WispReason.throttled, "maxStreams");
-    } else if (!this.#takeToken()) {
+    } else if (!this.#connects.tryTake()) {
       this.#refuse(streamId, WispReason.throttled, "connectsPerSecond");
     } else {
       metrics.streams.inc();
@@ -239,17 +223,6 @@ export class WispSession {
     this.#link.send(encodeClose(CONNECTION_ID, reason));
     this.#link.close(CloseCode.policyViolation, problem.slice(0, 100));
   }
-
-  #takeToken(): boolean {
-    const { connectsPerSecond } = this.#context.limits;
-    const now = performance.now();
-    const more = ((now - this.#tokensAt) / 1000) * connectsPerSecond;
-    this.#tokens = Math.min(connectsPerSecond, this.#tokens + more);
-    this.#tokensAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
 }
 
 /** A stream whose target is being looked up: what the client sends meanwhile is kept, as far as its credits go. */
@@ -289,14 +262,6 @@ class OpeningStream implements RelayStream {
     if (this.#granted > 0) stream.grant(this.#granted);
     for (const payload of this.#waiting) stream.receive(payload);
   }
-}
-
-/** Compares without telling by its time where the difference is. */
-export function isEqual(given: string, expected: string): boolean {
-  const a = Buffer.from(given);
-  const b = Buffer.from(expected);
-  // Lengths are no secret; a comparison is made all the same.
-  return timingSafeEqual(a, a.length === b.length ? b : a) && a.length === b.length;
 }
 
 function ruleLabel(reason: number): string {

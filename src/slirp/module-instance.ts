@@ -29,7 +29,8 @@ export const SharedField = {
   outputDropped: 11,
   inputDropped: 12,
   headerLength: 13,
-  receiveEnabled: 14,
+  offloads: 14,
+  receiveEnabled: 15,
 } as const;
 
 /** The functions that the module imports from us (wasm/host.h), by name. */

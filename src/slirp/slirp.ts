@@ -155,6 +155,16 @@ export class Slirp extends StackBackend implements SlirpBackend {
   }
 
   /**
+   * Asks a web server in the guest, as `fetch` does: `http://guest/`, `http://guest:8080/`, or with the guest's address or `localhost` in
+   * place of `guest`. Redirects are followed within the guest. No cookies, no cache, no TLS.
+   * @throws SlirpError `badHttpResponse` for an answer that is none, `invalidConfiguration`, and what `connect` throws.
+   */
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const { fetchFromGuest } = await import("./guest-fetch.js");
+    return fetchFromGuest((options) => this.connect(options), input, init);
+  }
+
+  /**
    * The stack's state, for a stack made later with the same options and the same guest channels open: leases and guest
    * channels' connections. Other connections cannot be saved: their sockets are the host's.
    */

@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { ipAddress } from "../../src/address.js";
 import { ErrorCode, SlirpError } from "../../src/errors.js";
 import type { SlirpBackend } from "../../src/slirp-backend.js";
-import { createWorkerSlirp } from "../../src/worker/create-worker-slirp.js";
 import {
   createInWorker,
   makeWorkerScript,
@@ -139,7 +138,9 @@ describe("a stack in a worker", () => {
   });
 
   it("refuses what cannot go into a worker, with its place among the options", async () => {
-    const hostNetwork = new (class OwnNetwork {})();
+    const hostNetwork = new (class OwnNetwork {
+      readonly name = "own";
+    })();
     await expect(create({ hostNetwork })).rejects.toMatchObject({
       code: ErrorCode.unsupportedOption,
       message: expect.stringContaining("hostNetwork: an instance of OwnNetwork") as string,
@@ -197,7 +198,7 @@ describe("a stack in a worker", () => {
   });
 });
 
-class WebSocketLike {}
+const WebSocketLike = (): void => undefined;
 
 describe("a worker that", () => {
   it("dies is told to the NIC, and rejects what waits", async () => {
@@ -243,7 +244,11 @@ describe("a worker that", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       const worker = new NodeWorker("setInterval(() => {}, 1e6)", { eval: true });
-      const creating = createWorkerSlirp(() => worker, {}).catch((error: unknown) => error);
+      const creating = createInWorker(() => worker).catch((error: unknown) => error);
+      // The module is read from its file first.
+      await vi.waitFor(() => {
+        expect(vi.getTimerCount()).toBeGreaterThan(0);
+      });
       await vi.advanceTimersByTimeAsync(60_000);
       expect(await creating).toMatchObject({
         code: ErrorCode.workerFailed,

@@ -35,7 +35,7 @@ class Program implements PageProgram {
     const kept = from === "kept" ? await readKept() : undefined;
     const source = kept ? sourceOfKept(kept) : await readImage(nic);
     const slirp = options.tabs === "join" ? undefined : await this.#createSlirp(options);
-    if (kept) slirp?.loadState(kept.stack);
+    if (kept) await slirp?.loadState(kept.stack);
     const emulator = await this.#startMachine(source);
     if (slirp) {
       const backend = options.tabs ? shareWithTabs(slirp) : slirp;
@@ -86,7 +86,7 @@ class Program implements PageProgram {
     const { emulator, slirp } = this.#running;
     await emulator.stop();
     const guest = await emulator.save_state();
-    await writeKept({ machine: this.#machine, guest, stack: slirp.saveState() });
+    await writeKept({ machine: this.#machine, guest, stack: await slirp.saveState() });
     await emulator.run();
   }
 

@@ -93,15 +93,17 @@ export class Network {
 }
 
 /** HTTP at every port that the page's host is likely to use; what cannot be is told. */
-function fetchOptions({ onMessage }: NetworkEvents) {
+function fetchOptions(events: NetworkEvents) {
   const own = Number(location.port) || HTTP_PORT;
   return {
     ports: [...new Set([HTTP_PORT, own])],
     onRequest: ({ method, url, status, error }: HttpRequestReport) => {
-      onMessage(error === undefined ? `${method} ${url}: ${String(status)}` : `${url}: ${error}`);
+      events.onMessage(
+        error === undefined ? `${method} ${url}: ${String(status)}` : `${url}: ${error}`,
+      );
     },
     onRefused: ({ hint }: RefusedConnection) => {
-      onMessage(hint);
+      events.onMessage(hint);
     },
   };
 }

@@ -15,8 +15,7 @@
  * CLOSE with a listener's id ends it, both ways; streams that it gave go on.
  */
 import { ipAddressFromBytes, ipEndpoint, type IpEndpoint } from "./address.js";
-import type { WispKind} from "./wisp.js";
-import { WISP_HEADER_BYTES, writeHeader } from "./wisp.js";
+import { WISP_HEADER_BYTES, type WispKind, writeHeader } from "./wisp.js";
 
 /** See the top of the file. */
 export const LISTEN_EXTENSION_ID = 0xe7;

@@ -29,7 +29,7 @@ import {
 import { WEB_SOCKET_OPEN, type WebSocketClass, type WebSocketLike } from "./web-socket.js";
 
 /** Bytes of a TCP stream that the relay may send unasked: what one stream holds at most on this side. */
-export const STREAM_WINDOW_BYTES = 256 * 1024;
+export const STREAM_WINDOW_BYTES = 384 * 1024;
 
 /** Bytes that wait in the WebSocket above which streams keep theirs, so that a short question need not wait behind long answers. */
 const CONGESTED_BYTES = 1024 * 1024;

@@ -14,6 +14,7 @@ import type { DemoFlags } from "./demo.js";
 import type { QemuFlags } from "./qemu.js";
 import type { RelayFlags } from "./relay.js";
 import type { RunFlags } from "./run.js";
+import { addTapCommand } from "./tap-command.js";
 
 const EXAMPLES = `
 Examples:
@@ -175,6 +176,7 @@ function buildProgram(finish: (status: number) => void): Command {
     });
   addRelayCommand(program, finish);
   addDemoCommand(program, finish);
+  addTapCommand(program, finish);
   // Its command line is slirp4netns's, and read by itself (see main); this is its line in the help.
   program
     .command("netns")

@@ -69,7 +69,7 @@ export async function createSlirp(options: CreateSlirpOptions): Promise<SlirpBac
   if (worker === undefined || worker === false) return createPageSlirp(rest);
   // A page without a worker does not load what it takes.
   const { createWorkerSlirp } = await import("./worker/create-worker-slirp.js");
-  return createWorkerSlirp(worker, rest);
+  return createWorkerSlirp(worker, rest, () => import("./slirp/guest-fetch.js"));
 }
 
 /** As everywhere, and how a stack is made. */

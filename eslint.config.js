@@ -74,6 +74,7 @@ export default defineConfig(
           "src/tsconfig.*.json",
           "src/*/tsconfig.json",
           "src/nics/tsconfig.qemu.json",
+          "src/backends/tsconfig.tap.json",
           "test/tsconfig.json",
           "test/page/site/tsconfig.json",
           "demo/tsconfig.json",
@@ -118,6 +119,10 @@ export default defineConfig(
     // Tests import it too, and their project knows no DOM.
     files: ["src/browser/**/*.ts"],
     languageOptions: { parserOptions: { project: ["src/browser/tsconfig.json"] } },
+  },
+  {
+    files: ["src/worker/**/*.ts"],
+    languageOptions: { parserOptions: { project: ["src/worker/tsconfig.json"] } },
   },
   {
     files: TESTS,

@@ -21,6 +21,7 @@ const STEP_NAMES = [
   "npm-packages",
   "libslirp-source",
   "wasm-module",
+  "native-addons",
   "typescript",
   "demo",
   "guest-v86",

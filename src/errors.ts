@@ -29,6 +29,10 @@ export const ErrorCode = {
   protocolViolation: "ERR_SLIRP_PROTOCOL_VIOLATION",
   /** Something the machine should have (a guest image, a program) is not there; the message says what makes it. */
   missingRequirement: "ERR_SLIRP_MISSING_REQUIREMENT",
+  /** The native addon for a device could not be loaded; the message lists what was tried. */
+  addonUnavailable: "ERR_SLIRP_ADDON_UNAVAILABLE",
+  /** A device of the system could not be opened or set up, or is gone. `cause` has the system's error. */
+  deviceFailed: "ERR_SLIRP_DEVICE_FAILED",
   /** The guest did not do what it was asked to in time, or ended. */
   guestFailed: "ERR_SLIRP_GUEST_FAILED",
   /** The guest refused a connection: nothing listens at the port. */
@@ -39,6 +43,8 @@ export const ErrorCode = {
   connectionReset: "ERR_SLIRP_CONNECTION_RESET",
   /** A server did not answer in HTTP/1.1; the message says where it went wrong. */
   badHttpResponse: "ERR_SLIRP_BAD_HTTP_RESPONSE",
+  /** The worker that has the stack could not be started, or is gone. The backend must be closed; others go on. */
+  workerFailed: "ERR_SLIRP_WORKER_FAILED",
 } as const;
 
 /** One of the values of {@link ErrorCode}. */

@@ -12,6 +12,7 @@
 
 #include "frames.h"
 #include "host.h"
+#include "offload.h"
 #include "shared.h"
 #include "stack.h"
 
@@ -40,14 +41,15 @@ void frames_init(void)
     shared.output_lengths = (uint32_t)(uintptr_t)lengths;
 }
 
-void frames_set_header_length(unsigned length)
+void frames_set_header(unsigned length, unsigned offloads)
 {
     shared.header_length = MIN(length, MAX_HEADER_LENGTH);
+    shared.offloads = length ? offloads : 0;
 }
 
 void frames_input(void)
 {
-    const uint8_t *area = input[filling];
+    uint8_t *area = input[filling];
     uint32_t used = shared.input_used;
 
     filling ^= 1;
@@ -56,14 +58,13 @@ void frames_input(void)
 
     for (uint32_t at = 0; at + sizeof(uint32_t) <= used;) {
         uint32_t length = *(const uint32_t *)(area + at);
-        const uint8_t *frame = area + at + sizeof(uint32_t);
+        uint8_t *frame = area + at + sizeof(uint32_t);
         if (length > used - at - sizeof(uint32_t)) {
             break; /* JavaScript never writes that; do not read beyond it all the same */
         }
-        if (length < shared.header_length + ETH_HLEN) {
+        if (length < shared.header_length + ETH_HLEN ||
+            !offload_input(frame + shared.header_length, length - shared.header_length)) {
             shared.input_dropped++;
-        } else {
-            slirp_input(the_slirp, frame + shared.header_length, length - shared.header_length);
         }
         at += sizeof(uint32_t) + ((length + 3) & ~3u);
     }
@@ -97,9 +98,8 @@ uint32_t frames_sent(void)
     return sent;
 }
 
-ssize_t frames_send_packet(const void *frame, size_t length, void *opaque)
+uint8_t *frames_begin(size_t length)
 {
-    (void)opaque;
     uint32_t header = shared.header_length;
     uint32_t size = (header + length + 3) & ~3u;
 
@@ -111,7 +111,7 @@ ssize_t frames_send_packet(const void *frame, size_t length, void *opaque)
     }
     if (is_full(size)) {
         shared.output_dropped++;
-        return length;
+        return NULL;
     }
     uint8_t *target = output + output_used;
     if (header) {
@@ -120,10 +120,27 @@ ssize_t frames_send_packet(const void *frame, size_t length, void *opaque)
             target[10] = 1; /* num_buffers, little-endian (virtio 1.2, 5.1.6.4) */
         }
     }
-    memcpy(target + header, frame, length);
-    offsets[shared.output_count] = (uint32_t)(uintptr_t)target;
+    return target + header;
+}
+
+void frames_end(const uint8_t *frame, size_t length)
+{
+    uint32_t header = shared.header_length;
+
+    offsets[shared.output_count] = (uint32_t)(uintptr_t)(frame - header);
     lengths[shared.output_count] = header + length;
     shared.output_count++;
-    output_used += size;
+    output_used += (header + length + 3) & ~3u;
+}
+
+ssize_t frames_send_packet(const void *bytes, size_t length, void *opaque)
+{
+    (void)opaque;
+    uint8_t *frame = frames_begin(length);
+
+    if (frame) {
+        memcpy(frame, bytes, length);
+        frames_end(frame, length);
+    }
     return length;
 }

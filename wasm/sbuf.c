@@ -1,6 +1,7 @@
 /* See sbuf.h. */
 #include "slirp.h"
 
+#include "segments.h"
 #include "streams.h"
 
 enum {
@@ -104,6 +105,9 @@ bool sbdrop(struct sbuf *sb, size_t length)
 void sbcopy(struct sbuf *sb, size_t offset, size_t length, char *target)
 {
     g_assert(offset + length <= sb->sb_cc);
+    if (segments_defer(sb, offset, length)) {
+        return;
+    }
     size_t to_end = sb->sb_data + sb->sb_size - sb->sb_rptr;
     if (offset >= to_end) {
         memcpy(target, sb->sb_data + (offset - to_end), length);

@@ -29,6 +29,7 @@ struct shared_block {
     /* Counters, ever. */
     uint32_t input_dropped; /* frames from the guest that were no Ethernet frames */
     uint32_t header_length; /* virtio-net header before each frame: 0, 10 or 12 */
+    uint32_t offloads; /* what the header may say: OFFLOAD_… of offload.h */
     uint32_t receive_enabled; /* frames are pushed: the module may ask for delivery when the area is full */
 };
 

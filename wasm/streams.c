@@ -15,6 +15,7 @@
 #include "descriptors.h"
 #include "frames.h"
 #include "host.h"
+#include "segments.h"
 #include "stack.h"
 #include "streams.h"
 #include "window-scale.h"
@@ -29,7 +30,6 @@ enum { READ_ROOM_BYTES = 16 * 1024 }; /* least room to read into; grows with wha
 #define CAN_RECEIVE(so) (((so)->so_state & (SS_FCANTRCVMORE | SS_ISFCONNECTED)) == SS_ISFCONNECTED)
 
 int __real_sowrite(struct socket *so);
-int __real_tcp_output(struct tcpcb *tp);
 int __real_tcp_ctl(struct socket *so);
 void __real_soisfconnected(struct socket *so);
 struct tcpcb *__real_tcp_close(struct tcpcb *tp);
@@ -66,7 +66,7 @@ int __wrap_tcp_output(struct tcpcb *tp)
         mark_dirty(so->s, descriptor);
         return 0;
     }
-    return window_scale_output(tp, __real_tcp_output);
+    return window_scale_output(tp, segments_output);
 }
 
 void stream_has_data_to_send(struct socket *so)

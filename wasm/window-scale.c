@@ -12,6 +12,9 @@
  */
 #include "slirp.h"
 
+#include "checksum.h"
+#include "offload.h"
+#include "segments.h"
 #include "window-scale.h"
 
 enum {
@@ -28,8 +31,6 @@ static const uint8_t *syn_options;
 static size_t syn_options_length;
 
 void __real_tcp_input(struct mbuf *m, int iphlen, struct socket *inso, unsigned short af);
-int __real_ip_output(struct socket *so, struct mbuf *m);
-int __real_ip6_output(struct socket *so, struct mbuf *m, int fast);
 
 const uint8_t *tcp_find_option(const uint8_t *options, size_t length, uint8_t kind, uint8_t wanted_length)
 {
@@ -52,6 +53,7 @@ void window_scale_learn(struct tcpcb *tp, const uint8_t *options, size_t length)
 {
     const uint8_t *option = tcp_find_option(options, length, KIND_WINDOW, WINDOW_LENGTH);
 
+    segments_learn(tp, options, length);
     if (option) {
         tp->t_flags |= TF_RCVD_SCALE;
         tp->snd_scale = MIN(option[2], MAX_SHIFT);
@@ -80,12 +82,16 @@ void __wrap_tcp_input(struct mbuf *m, int iphlen, struct socket *inso, unsigned 
             syn_options = options;
         }
     }
+    if (m && offload_is_trusted()) {
+        checksum_trust_next();
+    }
     __real_tcp_input(m, iphlen, inso, af);
+    checksum_trust_end();
     syn_options = NULL;
 }
 
 /* Adds to the one's complement sum that a checksum is the complement of (RFC 1071, RFC 1624). */
-static uint16_t checksum_add(uint16_t checksum, uint32_t change)
+static uint16_t checksum_after(uint16_t checksum, uint32_t change)
 {
     uint32_t sum = (uint16_t)~checksum + (change & 0xffff) + (change >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
@@ -107,6 +113,11 @@ static bool add_option(struct socket *so, struct mbuf *m, int ip_length)
         if (!(tp->t_flags & TF_RCVD_SCALE)) {
             return false;
         }
+        /*
+         * Where the guest's SYN was read before, tcp_output has set the limit back (tcp_mss) since it computed the window that this segment
+         * promises: what the guest sends into that must find room.
+         */
+        so->so_rcv.sb_limit = RECEIVE_BYTES;
     }
     int header_length = header->th_off << 2;
     if (m->m_len != ip_length + header_length || M_FREEROOM(m) < OPTION_BYTES) {
@@ -120,10 +131,10 @@ static bool add_option(struct socket *so, struct mbuf *m, int ip_length)
     header->th_off += 1;
     /* The pseudo-header's length, the data offset in the upper four bits of its word, the option itself. */
     uint16_t sum = ntohs(header->th_sum);
-    sum = checksum_add(sum, OPTION_BYTES);
-    sum = checksum_add(sum, 1 << 12);
-    sum = checksum_add(sum, ntohs(words[0]));
-    sum = checksum_add(sum, ntohs(words[1]));
+    sum = checksum_after(sum, OPTION_BYTES);
+    sum = checksum_after(sum, 1 << 12);
+    sum = checksum_after(sum, ntohs(words[0]));
+    sum = checksum_after(sum, ntohs(words[1]));
     header->th_sum = htons(sum);
     return true;
 }
@@ -135,7 +146,7 @@ int __wrap_ip_output(struct socket *so, struct mbuf *m)
     if (so && header->ip_p == IPPROTO_TCP && add_option(so, m, sizeof(*header))) {
         header->ip_len += OPTION_BYTES; /* in host order here */
     }
-    return __real_ip_output(so, m);
+    return segments_ip_output(so, m);
 }
 
 int __wrap_ip6_output(struct socket *so, struct mbuf *m, int fast)
@@ -145,7 +156,7 @@ int __wrap_ip6_output(struct socket *so, struct mbuf *m, int fast)
     if (so && header->ip_nh == IPPROTO_TCP && add_option(so, m, sizeof(*header))) {
         header->ip_pl = htons(ntohs(header->ip_pl) + OPTION_BYTES);
     }
-    return __real_ip6_output(so, m, fast);
+    return segments_ip6_output(so, m, fast);
 }
 
 /*

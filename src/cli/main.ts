@@ -5,6 +5,7 @@
  * A command's own file is loaded when it is run, so that help is quick. Bad use is one line and status 2.
  */
 import { createRequire } from "node:module";
+import { basename } from "node:path";
 import { Command, CommanderError } from "commander";
 import { EndedEarly, ExitStatus, statusOfError } from "./exit-status.js";
 import { createLog, errorText, oneLine, PROGRAM_NAME, type LogOptions } from "./logging.js";
@@ -13,6 +14,7 @@ import type { DemoFlags } from "./demo.js";
 import type { QemuFlags } from "./qemu.js";
 import type { RelayFlags } from "./relay.js";
 import type { RunFlags } from "./run.js";
+import { addTapCommand } from "./tap-command.js";
 
 const EXAMPLES = `
 Examples:
@@ -22,6 +24,7 @@ Examples:
   ${PROGRAM_NAME} qemu --listen unix:/tmp/net.sock        a network for QEMU; prints QEMU's options
   ${PROGRAM_NAME} demo                                    a Linux guest in your browser; prints the URL
   ${PROGRAM_NAME} relay                                   a relay for emulators in pages; prints its URL
+  ${PROGRAM_NAME} netns -c --mtu=65520 PID tap0           a network for a container, in place of slirp4netns
 
 Exit status: 0, or the guest's command's; 1 for a failure, 2 for bad use, 124 when --timeout ran out.`;
 
@@ -51,8 +54,9 @@ internet, but no port 25. --allow opens more: "127.0.0.1:8000", "10.0.0.0/8", "[
 Pages on loopback may use it, and programs; --origin names others. /healthz, /readyz and /metrics are served beside it.
 --rooms: raw Ethernet at /l2/NAME (websockproxy's format). Who has the name is on one network, with a stack that reaches what clients reach;
 a netdev string says more about it: --rooms=user,net=10.1.0.0/24. --websockify gives a target a path of its own.
---config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, keys, motd, websockify, rooms,
-dnsOverHttps, limits and tls.
+--forward-ports opens ports here, on loopback, for clients that ask: forwards to their guests. --forward-token keeps others from it.
+--config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, keys, forwards, motd, websockify,
+rooms, dnsOverHttps, limits and tls.
 
 Examples:
   ${PROGRAM_NAME} relay --allow 127.0.0.1:8000 --rooms --doh
@@ -79,6 +83,21 @@ function addRelayCommand(program: Command, finish: (status: number) => void): vo
     .option(
       "--key <key>",
       "a public Ed25519 key that may use it: base64, or a PEM file; again",
+      collect,
+    )
+    .option(
+      "--forward-ports <ports>",
+      "ports that clients may have opened, 8080 or 8000-8999; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-token <secret>",
+      "what a client must know for that; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-address <address>",
+      "where such ports are opened (default: loopback); may be given again",
       collect,
     )
     .option("--motd <text>", "what it says of itself")
@@ -157,11 +176,28 @@ function buildProgram(finish: (status: number) => void): Command {
     });
   addRelayCommand(program, finish);
   addDemoCommand(program, finish);
+  addTapCommand(program, finish);
+  // Its command line is slirp4netns's, and read by itself (see main); this is its line in the help.
+  program
+    .command("netns")
+    .description("give a network namespace this network, with the command line of slirp4netns")
+    .allowUnknownOption()
+    .argument("[words...]");
   return program;
 }
 
+/** A program of that name is expected to have its command line, whoever it is. */
+const SLIRP4NETNS = "slirp4netns";
+
 /** Runs what the command line says; answers the exit status. */
-async function main(words: readonly string[]): Promise<number> {
+async function main(calledAs: string, words: readonly string[]): Promise<number> {
+  const isSlirp4netns = basename(calledAs) === SLIRP4NETNS;
+  if (isSlirp4netns || words[0] === "netns") {
+    const { runNetns } = await import("./netns.js");
+    return isSlirp4netns
+      ? runNetns(words, SLIRP4NETNS)
+      : runNetns(words.slice(1), `${PROGRAM_NAME} netns`);
+  }
   let status: number = ExitStatus.success;
   const program = buildProgram((ended) => {
     status = ended;
@@ -191,7 +227,7 @@ async function fail(program: Command, message: string, status: number): Promise<
   return status;
 }
 
-const status = await main(process.argv.slice(2));
+const status = await main(process.argv[1] ?? "", process.argv.slice(2));
 // What was printed must be out, and nothing that is still open may keep the process.
 await Promise.all(
   [process.stdout, process.stderr].map(

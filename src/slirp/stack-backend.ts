@@ -11,12 +11,14 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import { featureConflict, isHeaderLength } from "../virtio-net.js";
 import { SharedField } from "./module-instance.js";
+import { featuresAt, offloadBits } from "./offloads.js";
 import type { Stack, StackObserver } from "./stack.js";
 
 const ETHERNET_HEADER_BYTES = 14;
-/** The largest IP packet and its Ethernet header; a longer frame is no frame. */
-const MAX_FRAME_BYTES = 65535 + ETHERNET_HEADER_BYTES;
+/** The largest IPv6 packet (its length field does not count its header) and an Ethernet header; a longer frame is no frame. */
+const MAX_FRAME_BYTES = ETHERNET_HEADER_BYTES + 40 + 65535;
 
 /** See the top of the file. */
 export abstract class StackBackend implements NetBackend {
@@ -133,22 +135,27 @@ export abstract class StackBackend implements NetBackend {
     return length;
   }
 
-  /** libslirp computes every checksum and cuts every segment itself: no features, with any header. */
-  capabilities(_headerLength: HeaderLength): bigint {
+  /** See `offloads.ts`. A header says what they are needed for: without one there are none. */
+  capabilities(headerLength: HeaderLength): bigint {
     this.checkOpen();
-    return 0n;
+    return isHeaderLength(headerLength) ? featuresAt(headerLength) : 0n;
   }
 
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.checkOpen();
-    if (features !== 0n || ![0, 10, 12].includes(headerLength)) {
+    const conflict = isHeaderLength(headerLength)
+      ? featureConflict(features, featuresAt(headerLength))
+      : "header lengths are 0, 10 and 12";
+    if (conflict !== undefined) {
       const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;
-      const text = `slirp cannot do ${asked}: it has no features, and header lengths 0, 10 and 12`;
-      throw new SlirpError(ErrorCode.unsupportedCapability, text);
+      throw new SlirpError(
+        ErrorCode.unsupportedCapability,
+        `slirp cannot do ${asked}: ${conflict}`,
+      );
     }
     this.headerLength = headerLength;
     this.stack.call(() => {
-      this.stack.instance.exports.frames_set_header_length(headerLength);
+      this.stack.instance.exports.frames_set_header(headerLength, offloadBits(features));
     });
   }
 

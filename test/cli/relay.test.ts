@@ -9,6 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decode, encode } from "dns-packet";
 import { afterEach, describe, expect, it } from "vitest";
+import {
+  BindResult,
+  encodeListen,
+  encodeListenToken,
+  LISTEN_EXTENSION_ID,
+} from "../../src/wisp-listen.js";
 import { WebSocket } from "ws";
 import { WebSocketBackend } from "../../src/backends/web-socket-backend.js";
 import type { WebSocketClass } from "../../src/web-socket.js";
@@ -44,6 +50,23 @@ describe("slirp-wasm relay", () => {
     cli.kill("SIGTERM");
     await waitUntil("the client is let go", () => client.closeCode === 1001);
     expect(await cli.ended()).toMatchObject({ status: 0, signal: null });
+  });
+
+  it("opens ports for who knows the token, where it is told to, and tells which", async () => {
+    const { cli, url } = await start(
+      "--verbose",
+      "--forward-ports",
+      "20000-30000",
+      "--forward-token",
+      "abc",
+    );
+    const metadata = encodeListenToken("abc");
+    const extensions = [{ id: LISTEN_EXTENSION_ID, metadata }];
+    await using client = await new WispClient(url, { version: 2, extensions }).ready();
+    client.send(encodeListen(1, WispKind.tcp, { address: "", port: 0, ipv6Only: false }));
+    const { result, port } = await client.listenPacket("bound", ({ id }) => id === 1);
+    expect(result).toBe(BindResult.bound);
+    await waitUntil("it is told", () => cli.errorOutput.includes(String(port)));
   });
 
   it("takes a file, to which the command line adds", async () => {
@@ -128,6 +151,8 @@ describe("slirp-wasm relay", () => {
     [["--tls-cert", "x.pem"], "--tls-key"],
     [["--tls-cert", "/none", "--tls-key", "/none"], "/none"],
     [["--config", "/none"], "--config /none"],
+    [["--forward-ports", "80-79"], "80-79"],
+    [["--forward-token", "abc"], "--forward-ports"],
     [["--drain", "soon"], "--drain"],
     [["--wrong"], "--wrong"],
   ])("ends with 2 and one line for bad use: %j", async (words, named) => {

@@ -1,0 +1,122 @@
+/**
+ * The native addon behind TAP devices (native/tap.c) as TypeScript sees it, and the kernel's numbers (linux/if_tun.h).
+ */
+import { loadAddon } from "./native-addon.js";
+
+/** What a {@link FramePort} tells its callback: what happened, and the count or errno that goes with it. */
+export const PortEvent = { frames: 0, writable: 1, failed: 2 } as const;
+
+/** What became of a frame. */
+export const PortStatus = { taken: 0, dropped: 1, mustWait: 2 } as const;
+
+/** Where a {@link FramePort} leaves its answers. */
+export const PortAnswer = {
+  /** Of `sendBatch`: frames consumed, those dropped among them, and bytes of the taken ones without header. */
+  consumed: 0,
+  dropped: 1,
+  /** Why the last frame was dropped. */
+  errno: 2,
+  bytes: 3,
+  /** Frames read, since the port was made, that could not be handed on. */
+  unreadable: 4,
+} as const;
+
+/** Entries of the array for answers. */
+export const PORT_ANSWERS = 5;
+
+/** Pieces that `sendGathered` takes. */
+export const MAX_PIECES = 64;
+
+/** See native/frame-port.h. */
+export interface FramePort {
+  send(frame: Uint8Array): number;
+  sendGathered(pieces: readonly Uint8Array[]): number;
+  sendBatch(bytes: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number): number;
+  readNow(bytes: Uint8Array, offsets: Uint32Array, lengths: Uint32Array): number;
+  setReading(on: boolean): void;
+  setHeaders(kernelLength: number, nicLength: number, bigEndian: boolean): void;
+  setReferenced(on: boolean): void;
+  /** A descriptor that is kept is the caller's. */
+  close(keepDescriptor: boolean): void;
+}
+
+/** Makes a port, which owns the descriptor from then on. */
+export type FramePortClass = new (
+  fd: number,
+  bytes: Uint8Array,
+  offsets: Uint32Array,
+  lengths: Uint32Array,
+  answers: Uint32Array,
+  callback: (event: number, value: number) => void,
+  /** False where messages are no frames and may be shorter than an Ethernet header. */
+  isEthernet: boolean,
+) => FramePort;
+
+/** See native/descriptors.h. All throw Errors with the system's `code`. */
+export interface TapAddon {
+  readonly FramePort: FramePortClass;
+  /** A negative namespace is the thread's own. */
+  openTun(path: string, namespaceFd: number): number;
+  openNetlink(namespaceFd: number, groups: number): number;
+  setInterface(fd: number, name: string, flags: number): string;
+  getInterface(fd: number): { readonly name: string; readonly flags: number };
+  control(fd: number, request: TunRequest, value: number): number;
+  getDeviceNamespace(fd: number): number;
+  prepareDescriptor(fd: number): number;
+  /** Of one that was opened by the addon; Node's `close` warns of those. */
+  closeDescriptor(fd: number): void;
+  makeSocketPair(): [ours: number, theirs: number];
+  receiveDescriptor(socket: number): number;
+}
+
+/** Flags of an interface (`IFF_…`). */
+export const TunFlag = {
+  tap: 0x0002,
+  noPacketInformation: 0x1000,
+  header: 0x4000,
+  exclusive: 0x8000,
+  multiQueue: 0x0100,
+  attachQueue: 0x0200,
+  detachQueue: 0x0400,
+  persistent: 0x0800,
+} as const;
+
+/** Numbers of requests (`TUN…`) that take or give an int. */
+export const TunRequest = {
+  setPersistent: 203,
+  setOwner: 204,
+  setGroup: 206,
+  getFeatures: 207,
+  setOffload: 208,
+  getSendBuffer: 211,
+  setSendBuffer: 212,
+  getHeaderLength: 215,
+  setHeaderLength: 216,
+  setQueue: 217,
+  setLittleEndian: 220,
+  getLittleEndian: 221,
+  setBigEndian: 222,
+  getBigEndian: 223,
+  setSteering: 224,
+  setFilter: 225,
+  setCarrier: 226,
+} as const;
+
+/** One of the values of {@link TunRequest}. */
+export type TunRequest = (typeof TunRequest)[keyof typeof TunRequest];
+
+/** Offloads (`TUN_F_…`): what the kernel may leave undone in frames that it hands out. */
+export const TunOffload = {
+  checksum: 0x01,
+  tso4: 0x02,
+  tso6: 0x04,
+  ecn: 0x08,
+  ufo: 0x10,
+  uso4: 0x20,
+  uso6: 0x40,
+} as const;
+
+/** Loads the addon. @throws SlirpError `addonUnavailable` */
+export function loadTapAddon(): TapAddon {
+  return loadAddon("tap") as TapAddon;
+}

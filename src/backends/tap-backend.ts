@@ -1,0 +1,372 @@
+/**
+ * A queue of a TAP device as a NetBackend. The kernel of the device's network namespace is the network: what a NIC sends comes in on the
+ * interface, and what the kernel puts out on the interface goes to the NIC.
+ *
+ * Frames go out at once, one system call each, and the kernel itself keeps those towards the guest (1000, unless `txqueuelen` says
+ * otherwise) until they are read: there is no queue here, so that nothing can be lost in one. When the kernel takes no more, the rest is
+ * the NIC's to keep until `onWritable`. Only one frame is ever held: the one that `peek` looked at.
+ */
+import { constants } from "node:os";
+import {
+  SendStatus,
+  type BackendCallbacks,
+  type BackendStatistics,
+  type FrameBatch,
+  type HeaderLength,
+  type NetBackend,
+  type SendResult,
+} from "../backend.js";
+import { ErrorCode, SlirpError } from "../errors.js";
+import {
+  MAX_PIECES,
+  PORT_ANSWERS,
+  PortAnswer,
+  PortEvent,
+  PortStatus,
+  type FramePort,
+  type TapAddon,
+} from "./tap-addon.js";
+import { claimDescriptor, unclaimDescriptor, type TapDescriptor } from "./tap-descriptor.js";
+import { TapDevice } from "./tap-device.js";
+import { TapCounters } from "./tap-counters.js";
+import { codeOf, deviceError, errnoError } from "./tap-errors.js";
+import { LinkWatch, type LinkState } from "./tap-link-watch.js";
+import { PeekedFrame } from "./tap-peeked-frame.js";
+import { ReceiveArea } from "./tap-receive.js";
+import type { DownScript } from "./tap-script.js";
+
+const STATUS = {
+  [PortStatus.taken]: SendStatus.taken,
+  [PortStatus.dropped]: SendStatus.dropped,
+  [PortStatus.mustWait]: SendStatus.mustWait,
+} as const;
+
+/** See the top of the file. */
+export class TapBackend implements NetBackend {
+  readonly name: string;
+  /** The interface's name when it was opened. */
+  readonly interfaceName: string;
+
+  /** What can be said to the device beside frames. */
+  readonly device: TapDevice;
+
+  /** Told when the interface is set up or down, or deleted; the last is an error of the backend, too. */
+  onLinkChange: ((state: LinkState) => void) | undefined;
+
+  readonly #fd: number;
+  readonly #downScript: DownScript | undefined;
+  readonly #port: FramePort;
+  readonly #watch: LinkWatch;
+  readonly #batch = ReceiveArea.forBatches();
+  readonly #peeked = new PeekedFrame();
+  readonly #answers = new Uint32Array(PORT_ANSWERS);
+  readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
+  readonly #counters = new TapCounters();
+  #callbacks: BackendCallbacks | undefined;
+  #headerLength: HeaderLength = 0;
+  #receiving = false;
+  #failed = false;
+  #closing: Promise<void> | undefined;
+
+  /** The descriptor is the backend's from then on, unless this throws. The script is run before the device is closed. */
+  constructor(addon: TapAddon, descriptor: TapDescriptor, downScript?: DownScript) {
+    claimDescriptor(descriptor.fd);
+    this.#downScript = downScript;
+    this.#fd = descriptor.fd;
+    this.interfaceName = descriptor.name;
+    this.name = `tap:${descriptor.name}`;
+    try {
+      this.device = new TapDevice(addon, descriptor);
+      this.#port = this.#openPort(addon, descriptor);
+    } catch (cause) {
+      unclaimDescriptor(descriptor.fd);
+      throw deviceError(`${this.name} cannot be used`, cause);
+    }
+    this.#watch = new LinkWatch(addon, descriptor, (state) => {
+      this.#onLinkState(state);
+    });
+    this.device.onHeaderChange = () => {
+      this.#updateHeaders();
+    };
+    this.#updateHeaders();
+  }
+
+  #openPort(addon: TapAddon, { fd }: TapDescriptor): FramePort {
+    const { bytes, offsets, lengths } = this.#batch;
+    const onEvent = (event: number, value: number): void => {
+      this.#onEvent(event, value);
+    };
+    return new addon.FramePort(fd, bytes, offsets, lengths, this.#answers, onEvent, true);
+  }
+
+  get callbacks(): BackendCallbacks | undefined {
+    return this.#callbacks;
+  }
+
+  set callbacks(callbacks: BackendCallbacks | undefined) {
+    this.#callbacks = callbacks;
+    if (!this.#closing) this.#updateReading();
+  }
+
+  /** Number of the descriptor, for who knows what to do with it. It stays the backend's. */
+  get fd(): number {
+    this.#assertOpen("fd");
+    return this.#fd;
+  }
+
+  send(frame: Uint8Array): SendStatus {
+    this.#assertOpen("send");
+    if (!this.device.isEnabled) return this.#dropDisabled(1);
+    return this.#settle(this.#port.send(frame), frame.length);
+  }
+
+  sendGathered(pieces: readonly Uint8Array[]): SendStatus {
+    this.#assertOpen("sendGathered");
+    if (!this.device.isEnabled) return this.#dropDisabled(1);
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const few = pieces.length <= MAX_PIECES ? pieces : [Buffer.concat(pieces, length)];
+    return this.#settle(this.#port.sendGathered(few), length);
+  }
+
+  sendBatch(batch: FrameBatch): SendResult {
+    this.#assertOpen("sendBatch");
+    const { bytes, offsets, lengths, count } = batch;
+    if (!this.device.isEnabled) {
+      const status = count > 0 ? this.#dropDisabled(count) : SendStatus.taken;
+      return Object.assign(this.#result, { status, consumed: count, dropped: count });
+    }
+    const status = this.#port.sendBatch(bytes, offsets, lengths, count);
+    const consumed = this.#answers[PortAnswer.consumed]!;
+    const dropped = this.#answers[PortAnswer.dropped]!;
+    const result = this.#result;
+    result.consumed = consumed;
+    result.dropped = dropped;
+    if (status === PortStatus.mustWait) result.status = SendStatus.mustWait;
+    else result.status = dropped > 0 ? SendStatus.dropped : SendStatus.taken;
+    this.#counters.countSent(consumed - dropped, this.#answers[PortAnswer.bytes]!);
+    if (dropped > 0) this.#countDrops(dropped);
+    return result;
+  }
+
+  enableReceive(): void {
+    this.#assertOpen("enableReceive");
+    if (this.#receiving) return;
+    this.#receiving = true;
+    this.#updateReading();
+  }
+
+  disableReceive(): void {
+    this.#assertOpen("disableReceive");
+    this.#receiving = false;
+    this.#updateReading();
+  }
+
+  peek(): number {
+    this.#assertPulling("peek");
+    if (!this.#failed && this.device.isEnabled) this.#peeked.fill((area) => this.#readNow(area));
+    return this.#peeked.length;
+  }
+
+  receive(target: Uint8Array): number {
+    this.#assertPulling("receive");
+    const length = this.peek();
+    if (length === 0) return 0;
+    if (length > target.length) {
+      const text = `the next frame is ${length} bytes long, the target only ${target.length}`;
+      throw new RangeError(text);
+    }
+    this.#peeked.moveTo(target);
+    this.#counters.countReceived({ count: 1, lengths: Uint32Array.of(length) }, this.#headerLength);
+    return length;
+  }
+
+  capabilities(headerLength: HeaderLength): bigint {
+    this.#assertOpen("capabilities");
+    return this.device.features(headerLength);
+  }
+
+  setCapabilities(features: bigint, headerLength: HeaderLength): void {
+    this.#assertOpen("setCapabilities");
+    this.device.agree(features, headerLength);
+    if (!this.#peeked.reshape(this.#headerLength, headerLength)) this.#counters.countReceiveDrop();
+    this.#headerLength = headerLength;
+    this.#updateHeaders();
+  }
+
+  /**
+   * Takes the queue out of a device that has several, or puts it back. While it is out, frames from the guest are dropped and counted; what
+   * was looked at by `peek` goes, too.
+   * @throws SlirpError `unsupportedCapability` where the device has a single queue
+   */
+  setQueueEnabled(on: boolean): void {
+    this.#assertOpen("setQueueEnabled");
+    // A descriptor without queue is an error to the event loop: nobody may be watching it.
+    if (!on) this.#port.setReading(false);
+    try {
+      this.device.setEnabled(on);
+    } finally {
+      this.#updateReading();
+    }
+    if (!on && this.#peeked.drop()) this.#counters.countReceiveDrop();
+  }
+
+  statistics(): BackendStatistics {
+    this.#assertOpen("statistics");
+    const lost = this.#answers[PortAnswer.unreadable]! + this.#watch.droppedByKernel();
+    return this.#counters.snapshot(lost);
+  }
+
+  /** An open backend that receives keeps the process alive; after `unref` it does not. */
+  ref(): this {
+    this.#assertOpen("ref");
+    this.#port.setReferenced(true);
+    return this;
+  }
+
+  /** See {@link ref}. */
+  unref(): this {
+    this.#assertOpen("unref");
+    this.#port.setReferenced(false);
+    return this;
+  }
+
+  /** Whether the interface is up, as of the last message of the kernel. */
+  get linkState(): LinkState {
+    return this.#watch.state;
+  }
+
+  /** @throws what the script for the end threw; everything is given back nevertheless */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeOnce();
+    return this.#closing;
+  }
+
+  /**
+   * Closes the backend but not the descriptor, which is the caller's from then on: for another thread, or a program that inherits it. No
+   * script is run.
+   */
+  releaseDescriptor(): number {
+    this.#assertOpen("releaseDescriptor");
+    this.#closing = Promise.resolve();
+    this.#callbacks = undefined;
+    this.#downScript?.cancel();
+    this.#watch.close();
+    this.#closePort(true);
+    return this.#fd;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #closeOnce(): Promise<void> {
+    this.#callbacks = undefined;
+    this.#watch.close();
+    try {
+      if (this.#downScript) {
+        this.#port.setReading(false);
+        await this.#downScript.run();
+      }
+    } finally {
+      this.#closePort(false);
+    }
+  }
+
+  #closePort(keepDescriptor: boolean): void {
+    unclaimDescriptor(this.#fd);
+    this.#port.close(keepDescriptor);
+  }
+
+  #onLinkState(state: LinkState): void {
+    this.onLinkChange?.(state);
+    if (state === "deleted") this.#fail(errnoError(constants.errno.ENODEV, "netlink"));
+  }
+
+  #onEvent(event: number, value: number): void {
+    if (event === PortEvent.frames) this.#pushBatch(value);
+    else if (event === PortEvent.writable) this.#callbacks?.onWritable?.();
+    else this.#fail(errnoError(value, "read"));
+  }
+
+  #pushBatch(count: number): void {
+    this.#batch.count = count;
+    this.#counters.countReceived(this.#batch, this.#headerLength);
+    this.#callbacks?.onFrames(this.#batch);
+  }
+
+  /** Reads while receiving is on and somebody listens; a frame that was only looked at goes before all others. */
+  #updateReading(): void {
+    const isOn =
+      this.#receiving && this.#callbacks !== undefined && !this.#failed && this.device.isEnabled;
+    if (isOn && this.#peeked.length > 0) queueMicrotask(() => this.#pushPeeked());
+    this.#port.setReading(isOn);
+  }
+
+  #pushPeeked(): void {
+    if (this.#closing || !this.#receiving || !this.#callbacks) return;
+    const batch = this.#peeked.takeBatch();
+    if (!batch) return;
+    this.#counters.countReceived(batch, this.#headerLength);
+    this.#callbacks.onFrames(batch);
+  }
+
+  #updateHeaders(): void {
+    const { kernelHeaderBytes, isBigEndian } = this.device;
+    this.#port.setHeaders(kernelHeaderBytes, this.#headerLength, isBigEndian);
+  }
+
+  #readNow({ bytes, offsets, lengths }: ReceiveArea): number {
+    try {
+      return this.#port.readNow(bytes, offsets, lengths);
+    } catch (error) {
+      this.#failSoon(error);
+      return 0;
+    }
+  }
+
+  #settle(status: number, framedLength: number): SendStatus {
+    if (status === PortStatus.taken) {
+      this.#counters.countSent(1, framedLength - this.#headerLength);
+    } else if (status === PortStatus.dropped) {
+      this.#countDrops(1);
+    }
+    return STATUS[status as keyof typeof STATUS];
+  }
+
+  /** The kernel would take them, and nobody see them. */
+  #dropDisabled(count: number): SendStatus {
+    this.#counters.countSendDrops(count);
+    return SendStatus.dropped;
+  }
+
+  #countDrops(count: number): void {
+    this.#counters.countSendDrops(count);
+    const error = errnoError(this.#answers[PortAnswer.errno]!, "write");
+    if (codeOf(error) === "EBADFD") this.#failSoon(error);
+  }
+
+  /** Not from within a call that the NIC itself makes. */
+  #failSoon(error: unknown): void {
+    queueMicrotask(() => this.#fail(error));
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#failed || this.#closing) return;
+    this.#failed = true;
+    this.#port.setReading(false);
+    this.#callbacks?.onError?.(deviceError(`${this.name} is gone`, cause));
+  }
+
+  #assertOpen(call: string): void {
+    if (this.#closing) {
+      throw new SlirpError(ErrorCode.closed, `${call} on ${this.name}, which is closed`);
+    }
+  }
+
+  #assertPulling(call: string): void {
+    this.#assertOpen(call);
+    if (!this.#receiving) return;
+    const text = `${call} on ${this.name} while frames are pushed: call disableReceive before`;
+    throw new SlirpError(ErrorCode.invalidConfiguration, text);
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * What can be said to a TAP device through one of its descriptors, beside frames: header, offloads, buffers, queues.
+ *
+ * Header and offloads belong to the device, not to one queue of it. So a device with several queues keeps its first header length, which
+ * every port translates from; and its queues must be agreed on the same features.
+ */
+import type { HeaderLength } from "../backend.js";
+import { ErrorCode, SlirpError } from "../errors.js";
+import { HEADER_LENGTHS, isHeaderLength, VirtioNetFeature } from "../virtio-net.js";
+import { TunFlag, TunRequest, type TapAddon } from "./tap-addon.js";
+import type { TapDescriptor } from "./tap-descriptor.js";
+import { codeOf, deviceError } from "./tap-errors.js";
+import {
+  effectiveOffloads,
+  featuresOf,
+  offloadsOf,
+  probeOffloads,
+  setOffloads,
+  whyUnfit,
+  type OffloadSwitches,
+} from "./tap-offloads.js";
+
+/** The header that every device begins with. */
+export const PLAIN_HEADER_BYTES = 10;
+/** No bound: what QEMU gives, too. */
+const UNBOUNDED = 0x7fff_ffff;
+
+/** See the top of the file. */
+export class TapDevice {
+  /** Interface's name when the device was opened. */
+  readonly name: string;
+  /** Whether frames have a virtio-net header in the kernel, without which there are no offloads. */
+  readonly hasHeader: boolean;
+  readonly isMultiQueue: boolean;
+  /** Told when the port has to translate from or to something else. */
+  onHeaderChange: (() => void) | undefined;
+
+  readonly #addon: TapAddon;
+  readonly #fd: number;
+  readonly #switches: OffloadSwitches = { checksum: true, segmentation: true };
+  #kernelHeader = 0;
+  #probed: number | undefined;
+  #agreed = 0;
+  #bigEndian = false;
+  #enabled = true;
+
+  /** Puts what a device remembers of its last user to a known state. @throws SlirpError `deviceFailed` */
+  constructor(addon: TapAddon, { fd, name, flags }: TapDescriptor) {
+    this.#addon = addon;
+    this.#fd = fd;
+    this.name = name;
+    this.hasHeader = (flags & TunFlag.header) !== 0;
+    this.isMultiQueue = (flags & TunFlag.multiQueue) !== 0;
+    if (!this.hasHeader) return;
+    this.#control(TunRequest.setOffload, 0, "its offloads cannot be switched off");
+    this.#control(TunRequest.setHeaderLength, PLAIN_HEADER_BYTES, "its header cannot be set");
+    this.#kernelHeader = PLAIN_HEADER_BYTES;
+  }
+
+  /** Bytes before each frame in the kernel. */
+  get kernelHeaderBytes(): number {
+    return this.#kernelHeader;
+  }
+
+  /** The byte order of the header's fields. */
+  get isBigEndian(): boolean {
+    return this.#bigEndian;
+  }
+
+  /** Whether the queue is attached; see {@link setEnabled}. */
+  get isEnabled(): boolean {
+    return this.#enabled;
+  }
+
+  /** Features that the device has with a header of this length, as `NetBackend.capabilities` answers them. */
+  features(headerLength: HeaderLength): bigint {
+    if (headerLength === 0 || !this.hasHeader) return 0n;
+    this.#probed ??= this.#probe();
+    const merged = headerLength === 12 ? VirtioNetFeature.mergedReceiveBuffers : 0n;
+    return featuresOf(this.#probed) | merged;
+  }
+
+  /** Header lengths that the kernel itself can have before frames; the others are the port's work. */
+  probeHeaderLengths(): HeaderLength[] {
+    if (!this.hasHeader) return [0];
+    const before = this.#kernelHeader;
+    const lengths = HEADER_LENGTHS.filter((length) => length !== 0 && this.#trySetHeader(length));
+    this.#control(TunRequest.setHeaderLength, before, "its header cannot be set back");
+    this.#kernelHeader = before;
+    return lengths;
+  }
+
+  /** See `NetBackend.setCapabilities`. @throws SlirpError `unsupportedCapability`, `deviceFailed`; nothing has changed then */
+  agree(features: bigint, headerLength: HeaderLength): void {
+    if (!isHeaderLength(headerLength)) {
+      throw this.#incapable(`there is no header of ${String(headerLength)} bytes`);
+    }
+    const missing = features & ~this.features(headerLength);
+    const wanted = offloadsOf(features);
+    const problem =
+      missing === 0n
+        ? whyUnfit(wanted)
+        : `it has no features 0x${missing.toString(16)} with header length ${headerLength}`;
+    if (problem !== undefined) throw this.#incapable(problem);
+    if (this.hasHeader)
+      setOffloads(this.#addon, this.#fd, effectiveOffloads(wanted, this.#switches));
+    this.#agreed = wanted;
+    if (this.hasHeader && !this.isMultiQueue && headerLength !== this.#kernelHeader) {
+      this.#trySetHeader(headerLength === 0 ? PLAIN_HEADER_BYTES : headerLength);
+    }
+  }
+
+  /** Switches offloads towards the guest at run time, within those that were agreed on. What is left out stays as it is. */
+  switchOffloads(switches: Partial<OffloadSwitches>): void {
+    const next = { ...this.#switches, ...switches };
+    if (this.hasHeader) setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, next));
+    Object.assign(this.#switches, next);
+  }
+
+  /** What {@link switchOffloads} has set. */
+  get offloadSwitches(): Readonly<OffloadSwitches> {
+    return { ...this.#switches };
+  }
+
+  /**
+   * Sets the byte order of the header's fields: little unless the guest is a big-endian one with a legacy device.
+   * @throws SlirpError `unsupportedCapability` where the kernel was built without
+   */
+  setByteOrder(order: "little" | "big"): void {
+    if (!this.hasHeader) throw this.#incapable("it has no header");
+    const isBig = order === "big";
+    try {
+      // The kernel prefers little where both are set. Big comes first: where there is none, nothing has changed.
+      if (isBig) this.#addon.control(this.#fd, TunRequest.setBigEndian, 1);
+      this.#addon.control(this.#fd, TunRequest.setLittleEndian, Number(!isBig));
+    } catch (cause) {
+      if (codeOf(cause) !== "EINVAL") throw deviceError(`${this.#what}: no byte order`, cause);
+      throw this.#incapable(`the kernel has no ${order}-endian headers`);
+    }
+    this.#bigEndian = isBig;
+    this.onHeaderChange?.();
+  }
+
+  /** Bytes that the kernel holds of what the guest sends; `undefined` for no bound. 0, with which nothing could be sent, is refused. */
+  setSendBuffer(bytes: number | undefined): void {
+    if (bytes !== undefined && !(Number.isInteger(bytes) && bytes >= 1 && bytes <= UNBOUNDED)) {
+      const text = `option sendBufferBytes: it is ${String(bytes)}; choose a whole number from 1 to ${UNBOUNDED}`;
+      throw new SlirpError(ErrorCode.invalidConfiguration, text);
+    }
+    const value = bytes ?? UNBOUNDED;
+    this.#control(TunRequest.setSendBuffer, value, "its send buffer cannot be set");
+  }
+
+  /** Bytes; see {@link setSendBuffer}. */
+  sendBufferBytes(): number {
+    return this.#control(TunRequest.getSendBuffer, 0, "its send buffer is not to be learned");
+  }
+
+  /** Whether the interface stays when nobody has it open. */
+  setPersistent(on: boolean): void {
+    this.#control(TunRequest.setPersistent, Number(on), "it cannot be made persistent");
+  }
+
+  /** User that may attach to the interface without privileges. */
+  setOwner(user: number): void {
+    this.#control(TunRequest.setOwner, user, "its owner cannot be set");
+  }
+
+  /** Group whose members may attach to the interface without privileges. */
+  setGroup(group: number): void {
+    this.#control(TunRequest.setGroup, group, "its group cannot be set");
+  }
+
+  /** Whether the guest's cable is in: the interface's carrier. */
+  setCarrier(on: boolean): void {
+    this.#control(TunRequest.setCarrier, Number(on), "its carrier cannot be set");
+  }
+
+  /** The eBPF program, by its descriptor, that picks the queue for each frame towards the guests; `undefined` for the kernel's own way. */
+  setSteeringProgram(programFd: number | undefined): void {
+    this.#control(TunRequest.setSteering, programFd ?? -1, "the program cannot steer its queues");
+  }
+
+  /**
+   * Takes the queue out of the device, or puts it back. An extra call does nothing. A queue that is out gets no frames and takes none.
+   * Use `TapBackend.setQueueEnabled`, which stops reading before.
+   */
+  setEnabled(on: boolean): void {
+    if (on === this.#enabled) return;
+    if (!this.isMultiQueue) throw this.#incapable("it has a single queue; open it with several");
+    const flag = on ? TunFlag.attachQueue : TunFlag.detachQueue;
+    this.#control(TunRequest.setQueue, flag, `its queue cannot be ${on ? "enabled" : "disabled"}`);
+    this.#enabled = on;
+  }
+
+  get #what(): string {
+    return `the TAP ${JSON.stringify(this.name)}`;
+  }
+
+  #probe(): number {
+    const found = probeOffloads(this.#addon, this.#fd);
+    setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, this.#switches));
+    return found;
+  }
+
+  #trySetHeader(length: number): boolean {
+    try {
+      this.#addon.control(this.#fd, TunRequest.setHeaderLength, length);
+    } catch (cause) {
+      if (codeOf(cause) === "EINVAL") return false;
+      throw deviceError(`${this.#what}: its header cannot be set`, cause);
+    }
+    this.#kernelHeader = length;
+    return true;
+  }
+
+  #control(request: TunRequest, value: number, problem: string): number {
+    try {
+      return this.#addon.control(this.#fd, request, value);
+    } catch (cause) {
+      throw deviceError(`${this.#what}: ${problem}`, cause, REMEDY_OF_CONTROL[codeOf(cause)]);
+    }
+  }
+
+  #incapable(problem: string): SlirpError {
+    return new SlirpError(ErrorCode.unsupportedCapability, `${this.#what}: ${problem}`);
+  }
+}
+
+/** Of requests to a device that is open, the usual reasons are others. */
+const REMEDY_OF_CONTROL: Readonly<Record<string, string>> = {
+  EPERM: "it takes CAP_NET_ADMIN in the device's network namespace",
+  EINVAL: "the kernel does not take this value",
+  EBADF: "the descriptor that was given is not open, or of another kind",
+  EBADFD: "the device was deleted",
+};

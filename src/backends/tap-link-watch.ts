@@ -1,0 +1,179 @@
+/**
+ * What happens to a TAP's interface besides its frames: whether it is up, that it was deleted, and how many frames the kernel dropped on
+ * their way to us.
+ *
+ * A descriptor may be attached to an interface of another network namespace, and the interface may be moved to one while it is open; the
+ * kernel tells which one it is in. The watch never keeps the process alive.
+ */
+import { PORT_ANSWERS, PortEvent, type FramePort, type TapAddon } from "./tap-addon.js";
+import type { TapDescriptor } from "./tap-descriptor.js";
+import { codeOf } from "./tap-errors.js";
+import { findLink, getLink, LinkMessage, readLink, type Link } from "./tap-link.js";
+import { RouteSocket, splitMessages } from "./tap-netlink.js";
+import { ReceiveArea } from "./tap-receive.js";
+
+/** What became of the interface. */
+export type LinkState = "up" | "down" | "deleted";
+
+/** RTMGRP_LINK. */
+const LINK_GROUP = 1;
+
+/** What is open for one namespace. */
+interface Place {
+  readonly socket: RouteSocket;
+  readonly monitor: FramePort;
+  readonly index: number;
+  /** Drops before the watch was there. */
+  readonly dropsBefore: number;
+}
+
+/** See the top of the file. */
+export class LinkWatch {
+  readonly #addon: TapAddon;
+  readonly #fd: number;
+  readonly #onChange: (state: LinkState) => void;
+  #place: Place | undefined;
+  #drops = 0;
+  #dropsElsewhere = 0;
+  #state: LinkState = "down";
+
+  /** Without the right to ask about the interface, nothing is known of it, and no change is told. */
+  constructor(addon: TapAddon, { fd }: TapDescriptor, onChange: (state: LinkState) => void) {
+    this.#addon = addon;
+    this.#fd = fd;
+    this.#onChange = onChange;
+    this.#settle();
+  }
+
+  /** As of the last message of the kernel. */
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** Frames towards us that found no room in the kernel since the watch is there. */
+  droppedByKernel(): number {
+    this.#refresh();
+    return this.#dropsElsewhere + this.#drops;
+  }
+
+  /** Safe to call again. */
+  close(): void {
+    this.#place?.monitor.close(false);
+    this.#place?.socket.close();
+    this.#place = undefined;
+  }
+
+  /** Asks for the interface; false where it is not there. */
+  #refresh(): boolean {
+    if (!this.#place) return false;
+    try {
+      this.#take(getLink(this.#place.socket, this.#place.index));
+      return true;
+    } catch {
+      // The interface is gone or elsewhere: what was known stands.
+      return false;
+    }
+  }
+
+  #take(link: Link): void {
+    if (!this.#place) return;
+    this.#drops = Math.max(this.#drops, link.droppedOnSend - this.#place.dropsBefore);
+    const state = link.isUp ? "up" : "down";
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#onChange(state);
+  }
+
+  /** Begins to watch in the namespace that the interface is in now. */
+  #settle(): void {
+    let socket: RouteSocket | undefined;
+    try {
+      const opened = openSocketsOf(this.#addon, this.#fd);
+      socket = opened.socket;
+      const monitor = this.#openMonitor(opened.monitorFd);
+      try {
+        const link = findLink(socket, this.#addon.getInterface(this.#fd).name);
+        this.#place = { socket, monitor, index: link.index, dropsBefore: link.droppedOnSend };
+        this.#state = link.isUp ? "up" : "down";
+      } catch (error) {
+        monitor.close(false);
+        throw error;
+      }
+    } catch {
+      socket?.close();
+    }
+  }
+
+  #openMonitor(fd: number): FramePort {
+    const area = ReceiveArea.forMessages();
+    const { bytes, offsets, lengths } = area;
+    const answers = new Uint32Array(PORT_ANSWERS);
+    const onEvent = (event: number, value: number): void => {
+      if (event === PortEvent.frames) {
+        for (let i = 0; i < value; i++) this.#read(area.frame(i));
+      } else if (event === PortEvent.failed && this.#refresh()) {
+        // Messages were lost because there were too many; what they said has been asked for.
+        this.#place?.monitor.setReading(true);
+      }
+    };
+    let monitor: FramePort;
+    try {
+      monitor = new this.#addon.FramePort(fd, bytes, offsets, lengths, answers, onEvent, false);
+    } catch (error) {
+      this.#addon.closeDescriptor(fd);
+      throw error;
+    }
+    monitor.setReferenced(false);
+    monitor.setReading(true);
+    return monitor;
+  }
+
+  #read(message: Uint8Array): void {
+    for (const { type, body } of splitMessages(message)) {
+      // A bridge speaks of its ports in messages of its own family.
+      if (!this.#place || body.length < 16 || body[0] !== 0) continue;
+      const link = readLink(body);
+      if (link.index !== this.#place.index) continue;
+      if (type === LinkMessage.added) this.#take(link);
+      else if (type === LinkMessage.deleted) this.#onDeleted();
+    }
+  }
+
+  /** The interface is not here any more; it may have been moved to another namespace. */
+  #onDeleted(): void {
+    this.close();
+    this.#dropsElsewhere += this.#drops;
+    this.#drops = 0;
+    try {
+      this.#addon.getInterface(this.#fd);
+    } catch (error) {
+      if (codeOf(error) !== "EBADFD") return;
+      this.#state = "deleted";
+      this.#onChange("deleted");
+      return;
+    }
+    const before = this.#state;
+    this.#settle();
+    if (this.#state !== before) this.#onChange(this.#state);
+  }
+}
+
+/** Sockets in the namespace that the device is in; where the kernel does not tell, in our own. */
+function openSocketsOf(addon: TapAddon, fd: number): { socket: RouteSocket; monitorFd: number } {
+  let namespaceFd = -1;
+  try {
+    namespaceFd = addon.getDeviceNamespace(fd);
+  } catch {
+    // Only who administers that namespace is told.
+  }
+  let socket: RouteSocket | undefined;
+  try {
+    socket = RouteSocket.openAt(addon, namespaceFd);
+    return { socket, monitorFd: addon.openNetlink(namespaceFd, LINK_GROUP) };
+  } catch (error) {
+    socket?.close();
+    throw error;
+  } finally {
+    if (namespaceFd >= 0) addon.closeDescriptor(namespaceFd);
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Opens TAP backends: by name, on descriptors that somebody else opened, or by a helper.
+ */
+import { ErrorCode, SlirpError } from "../errors.js";
+import type { TapOptions } from "../tap-options.js";
+import { loadTapAddon, TunFlag, type TapAddon } from "./tap-addon.js";
+import { TapBackend } from "./tap-backend.js";
+import { configureLink, type Undo } from "./tap-configure.js";
+import {
+  adoptTapDescriptor,
+  openTapDescriptor,
+  type TapDescriptor,
+  type TapDeviceOptions,
+} from "./tap-descriptor.js";
+import type { TapDevice } from "./tap-device.js";
+import { openByHelper } from "./tap-helper.js";
+import { isEmptySettings, readLinkOptions, type LinkSettings } from "./tap-link-options.js";
+import { RouteSocket } from "./tap-netlink.js";
+import { checkTapOptions } from "./tap-option-checks.js";
+import { DownScript, isScript, runScript } from "./tap-script.js";
+
+/** How opening is ended, beside the options. */
+export interface OpenTapOptions extends TapOptions {
+  /** Ends the opening: nothing stays open. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Opens a TAP with a single queue. Receiving is off, and a new interface is down, unless the options say otherwise.
+ * @throws SlirpError `addonUnavailable`, `invalidConfiguration`, `deviceFailed`, `unsupportedCapability`; the signal's reason
+ */
+export async function openTap(options: OpenTapOptions = {}): Promise<TapBackend> {
+  checkTapOptions(options);
+  const queues = options.fds?.length ?? options.queues ?? 1;
+  if (queues !== 1) {
+    const text = `there are ${queues} queues, each of which is a backend; open them by openTapQueues`;
+    throw new SlirpError(ErrorCode.invalidConfiguration, text);
+  }
+  const [tap] = await openTapQueues(options);
+  return tap!;
+}
+
+/**
+ * Opens all queues of a TAP, a backend each. The kernel gives a flow's frames to the queue that the flow came from, else by a hash. Header
+ * and offloads are the device's: set the same capabilities on all of them.
+ * @throws as {@link openTap}
+ */
+export async function openTapQueues(options: OpenTapOptions = {}): Promise<TapBackend[]> {
+  options.signal?.throwIfAborted();
+  checkTapOptions(options);
+  const settings = readLinkOptions(options);
+  const addon = loadTapAddon();
+  const given = options.fds ?? (options.fd === undefined ? undefined : [options.fd]);
+  if (given) {
+    const descriptors = given.map((fd) => adoptTapDescriptor(addon, fd));
+    checkAlike(descriptors);
+    return setUp(addon, descriptors, { options, settings: undefined, areOurs: false });
+  }
+  if (options.helper !== undefined) {
+    const descriptors = [await openHelped(addon, options.helper, options)];
+    return setUp(addon, descriptors, { options, settings: undefined, areOurs: true });
+  }
+  const descriptors = openQueues(addon, options, options.queues ?? 1);
+  return setUp(addon, descriptors, { options, settings, areOurs: true });
+}
+
+async function openHelped(
+  addon: TapAddon,
+  helper: string,
+  { bridge, vnetHeader = "auto", signal }: OpenTapOptions,
+): Promise<TapDescriptor> {
+  const fd = await openByHelper(addon, {
+    helper,
+    bridge,
+    signal,
+    vnetHeader: vnetHeader !== false,
+  });
+  try {
+    return adoptTapDescriptor(addon, fd);
+  } catch (error) {
+    addon.closeDescriptor(fd);
+    throw error;
+  }
+}
+
+/** The first queue's name is what the kernel made of it; the others attach to that. */
+function openQueues(addon: TapAddon, options: TapOptions, count: number): TapDescriptor[] {
+  const common: TapDeviceOptions = { ...options, multiQueue: count > 1 };
+  const descriptors = [openTapDescriptor(addon, common)];
+  try {
+    const [{ name }] = descriptors as [TapDescriptor];
+    while (descriptors.length < count) {
+      descriptors.push(openTapDescriptor(addon, { ...common, name, exclusive: false }));
+    }
+    return descriptors;
+  } catch (error) {
+    for (const { fd } of descriptors) addon.closeDescriptor(fd);
+    throw error;
+  }
+}
+
+/** Queues of one device: all with the header or all without. */
+function checkAlike(descriptors: readonly TapDescriptor[]): void {
+  const [first, ...others] = descriptors;
+  for (const other of others) {
+    if (other.name !== first?.name) {
+      const text = `option fds: ${String(other.fd)} is attached to ${other.name}, ${String(first?.fd)} to ${String(first?.name)}; give queues of one device`;
+      throw new SlirpError(ErrorCode.invalidConfiguration, text);
+    }
+    if ((other.flags & TunFlag.header) !== (first.flags & TunFlag.header)) {
+      const text = `option fds: ${String(other.fd)} and ${String(first.fd)} do not agree on virtio-net headers; open all with or all without`;
+      throw new SlirpError(ErrorCode.invalidConfiguration, text);
+    }
+  }
+}
+
+interface SetUp {
+  readonly options: OpenTapOptions;
+  /** What the interface is given; undefined where it is none of our business. */
+  readonly settings: LinkSettings | undefined;
+  /** Whether descriptors are closed when something fails; else they are the caller's. */
+  readonly areOurs: boolean;
+}
+
+/** Makes backends of descriptors. Whatever fails, nothing of it stays. */
+async function setUp(
+  addon: TapAddon,
+  descriptors: readonly TapDescriptor[],
+  { options, settings, areOurs }: SetUp,
+): Promise<TapBackend[]> {
+  const { signal, upScript, downScript, namespace } = options;
+  const { name } = descriptors[0]!;
+  const backends: TapBackend[] = [];
+  let socket: RouteSocket | undefined;
+  let undoLink: Undo | undefined;
+  try {
+    if (settings && !isEmptySettings(settings)) {
+      socket = RouteSocket.open(addon, namespace);
+      undoLink = configureLink(socket, name, settings);
+    }
+    if (isScript(upScript)) await runScript(upScript, name);
+    signal?.throwIfAborted();
+    // Only the first queue has to do with scripts.
+    const down = isScript(downScript) ? new DownScript(downScript, name) : undefined;
+    descriptors.forEach((descriptor, i) => {
+      backends.push(new TapBackend(addon, descriptor, i === 0 ? down : undefined));
+    });
+    for (const { device } of backends) device.setSendBuffer(options.sendBufferBytes);
+    applyOwnership(backends[0]!.device, options);
+    down?.arm();
+    return backends;
+  } catch (error) {
+    undoLink?.();
+    for (const backend of backends) backend.releaseDescriptor();
+    if (areOurs) for (const { fd } of descriptors) addon.closeDescriptor(fd);
+    throw error;
+  } finally {
+    socket?.close();
+  }
+}
+
+/** Whether it stays comes last: nothing may fail after it. */
+function applyOwnership(device: TapDevice, { owner, group, persistent }: TapOptions): void {
+  if (owner !== undefined) device.setOwner(owner);
+  if (group !== undefined) device.setGroup(group);
+  if (persistent !== undefined) device.setPersistent(persistent);
+}

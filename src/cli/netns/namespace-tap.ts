@@ -1,0 +1,61 @@
+/**
+ * Gets the descriptor of a TAP in another process's namespaces, by way of native/netns-helper.c.
+ */
+import { spawn } from "node:child_process";
+import { closeSync } from "node:fs";
+import { loadNetnsAddon, netnsHelperPath } from "../../backends/netns-addon.js";
+import { GUEST_ADDRESS6, GATEWAY6, type NetnsOptions, type NetnsTarget } from "./netns-options.js";
+
+/**
+ * Makes the TAP and, with `--configure`, brings it up. Answers its descriptor; what went wrong the helper has said on standard error.
+ * @throws SlirpError `addonUnavailable`, Error
+ */
+export async function openNamespaceTap(
+  target: Extract<NetnsTarget, { kind: "namespace" }>,
+  options: NetnsOptions,
+): Promise<number> {
+  const addon = loadNetnsAddon();
+  const path = netnsHelperPath();
+  const [own, theirs] = addon.socketPair();
+  try {
+    await runHelper(path, helperArguments(target, options), theirs);
+    const fd = addon.receiveDescriptor(own);
+    if (fd < 0) throw new Error("the helper sent no descriptor");
+    return fd;
+  } finally {
+    closeSync(own);
+    closeSync(theirs);
+  }
+}
+
+/** The helper's number of the socket. */
+const SOCKET_FD = 3;
+
+function helperArguments(
+  { netnsPath, usernsPath }: Extract<NetnsTarget, { kind: "namespace" }>,
+  { tapName, configure, network, mtuBytes, enableIpv6, macAddress }: NetnsOptions,
+): string[] {
+  const words = ["open", `--netns=${netnsPath}`, `--name=${tapName}`, "--vnet-header"];
+  if (usernsPath !== undefined) words.push(`--userns=${usernsPath}`);
+  if (configure) {
+    words.push("--configure", `--mtu=${String(mtuBytes)}`);
+    words.push(`--address=${network.guest.address}/${String(network.prefixLength)}`);
+    words.push(`--gateway=${network.gateway.address}`);
+    if (enableIpv6) words.push(`--address6=${GUEST_ADDRESS6}/64`, `--gateway6=${GATEWAY6}`);
+    if (macAddress !== undefined) words.push(`--mac=${macAddress}`);
+  }
+  return [...words, String(SOCKET_FD)];
+}
+
+async function runHelper(path: string, words: readonly string[], socketFd: number): Promise<void> {
+  const helper = spawn(path, words, { stdio: ["ignore", "inherit", "inherit", socketFd] });
+  const [status, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
+    (resolve, reject) => {
+      helper.once("error", reject);
+      helper.once("exit", (...end) => {
+        resolve(end);
+      });
+    },
+  );
+  if (status !== 0) throw new Error(`child failed(${String(status ?? signal)})`);
+}

@@ -1,0 +1,66 @@
+/**
+ * How a TAP device is come by and set up: what `slirp-wasm/tap` opens, and what option strings are read into.
+ *
+ * There are four ways to a device, which exclude each other: by name (the default), by a descriptor that was opened elsewhere (`fd`, `fds`),
+ * and by a helper that may do what one may not (`helper`).
+ */
+
+/** Addresses, MTU and the like that the interface is given in the kernel, over netlink. */
+export interface TapLinkOptions {
+  /** `52:54:00:12:34:56`. Default: the kernel's choice. */
+  readonly mac?: string;
+  /** Bridge that the interface is put into; with `helper`, the one that the helper is asked for (default there: `br0`). */
+  readonly bridge?: string;
+  /** Addresses with prefix length, `10.0.5.1/24` or `fd00::1/64`. */
+  readonly addresses?: readonly string[];
+  /** Default routes through the interface: at most one IPv4 and one IPv6 address. */
+  readonly gateways?: readonly string[];
+  /** 68 to 65521 bytes. Default: the kernel's, 1500. */
+  readonly mtuBytes?: number;
+  /** Sets the interface up. Default: where addresses, a gateway or a bridge are given. */
+  readonly up?: boolean;
+}
+
+/** See the top of the file. */
+export interface TapOptions extends TapLinkOptions {
+  /**
+   * The interface's name, at most 15 bytes; with `%d` in it the kernel puts the first free number there. An interface that is there already
+   * (persistent) is attached to. Default `tap%d`.
+   */
+  readonly name?: string;
+  /** Network namespace: a name as `ip netns` has them, a path, or `pid:4711`. Default: the process's own. */
+  readonly namespace?: string;
+  /** The device's file. Default `/dev/net/tun`. */
+  readonly devicePath?: string;
+  /**
+   * Whether frames have a virtio-net header in the kernel, without which there are no offloads. Default `"auto"`: where the kernel can.
+   * `true` fails where it cannot.
+   */
+  readonly vnetHeader?: boolean | "auto";
+  /** Fail where the interface is there already, instead of attaching to it. Default false. */
+  readonly exclusive?: boolean;
+
+  /** A descriptor that is attached to a TAP already. It is the backend's from then on; when opening fails it stays the caller's. */
+  readonly fd?: number;
+  /** The same for each queue of one device: 1 to 1024 of them. */
+  readonly fds?: readonly number[];
+  /** A program that opens the device and hands it over, as QEMU's bridge helper does: its path, or a command line. */
+  readonly helper?: string;
+
+  /** Queues of the device, 1 to 256. Default 1. */
+  readonly queues?: number;
+  /** The interface stays when it is closed. Default: as it is (new ones go). `false` makes one that stayed go. */
+  readonly persistent?: boolean;
+  /** User and group that may attach to the interface without privileges; numbers. */
+  readonly owner?: number;
+  readonly group?: number;
+  /**
+   * Bytes of frames from the guest that the kernel holds (in a queueing discipline, say) before `send` answers mustWait; 1 or more. Default:
+   * no bound, as the kernel mostly passes frames on at once.
+   */
+  readonly sendBufferBytes?: number;
+
+  /** Run with the interface's name when it is there, and before it is closed. Default: none. */
+  readonly upScript?: string;
+  readonly downScript?: string;
+}

@@ -5,7 +5,18 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { toObject, toText } from "./support/report.mjs";
 
-const NAMES = ["sizes", "first-frame", "idle-connections", "throughput", "v86", "qemu", "relay"];
+const NAMES = [
+  "sizes",
+  "first-frame",
+  "idle-connections",
+  "throughput",
+  "v86",
+  "qemu",
+  "relay",
+  "page",
+  "page-v86",
+  "demo",
+];
 const NEEDED = ["dist/node.js", "wasm/out/slirp.wasm"];
 
 function readRounds(text) {
@@ -37,7 +48,10 @@ async function runBench(name, options) {
   }
   const rounds = options.rounds ?? defaultRounds;
   const progress = (text) => process.stderr.write(`${name}: ${text}\n`);
-  const result = toObject(name, { rounds, ...(await run({ rounds, progress })) });
+  const result = toObject(name, {
+    rounds,
+    ...(await run({ rounds, progress, quick: options.quick })),
+  });
   process.stdout.write(`${options.json ? JSON.stringify(result) : toText(result)}\n`);
 }
 
@@ -45,6 +59,7 @@ const program = new Command("npm run bench --")
   .description("Measures the stack, alone and against others, in rounds that take turns.")
   .argument("[names...]", "benchmarks to run (default: all)")
   .option("--rounds <count>", "rounds that count, for every benchmark", readRounds)
+  .option("--quick", "a fraction of the bytes, where a benchmark has that: to see whether it works")
   .option("--json", "print one line of JSON a benchmark")
   .addHelpText("after", await listBenches());
 

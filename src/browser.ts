@@ -18,8 +18,6 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
-export type { WorkerOption } from "./worker/start-worker.js";
-export type { WorkerLike } from "./worker/worker-link.js";
 export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
 export {
   createWsproxyHostNetwork,
@@ -30,6 +28,8 @@ export { withNames, type NameOptions } from "./browser/named-host-network.js";
 export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
 export type { StaticNameTable } from "./browser/static-names.js";
 export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
+export type { WorkerOption } from "./worker/start-worker.js";
+export type { WorkerLike } from "./worker/worker-link.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 
 /** As everywhere, but instead of a host network, relays can be named, and the stack can run in a worker. */

@@ -25,6 +25,7 @@ export * from "./errors.js";
 export * from "./host-network.js";
 export type * from "./slirp-backend.js";
 export * from "./slirp-options.js";
+export type { TapLinkOptions, TapOptions } from "./tap-options.js";
 export * from "./virtio-net.js";
 export { CapturingBackend, withCapture, type CaptureOptions } from "./backends/capture.js";
 export { CaptureMemory, type CaptureMemoryOptions } from "./backends/capture-memory.js";

@@ -1,7 +1,6 @@
 /**
  * Comes by descriptors of TAP devices: opens them by name, or takes over what was opened elsewhere.
  */
-import { closeSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { TunFlag, TunRequest, type TapAddon } from "./tap-addon.js";
@@ -59,7 +58,7 @@ export function openTapDescriptor(addon: TapAddon, options: TapDeviceOptions = {
       fd = addon.openTun(devicePath, namespaceFd);
       return attach(addon, fd, name, options);
     } catch (cause) {
-      if (fd >= 0) closeSync(fd);
+      if (fd >= 0) addon.closeDescriptor(fd);
       const isOurs =
         cause instanceof SlirpError || (cause as { syscall?: unknown }).syscall === "setns";
       throw isOurs ? cause : deviceError(`the TAP ${JSON.stringify(name)} cannot be opened`, cause);

@@ -4,7 +4,7 @@
   "targets": [
     {
       "target_name": "tap",
-      "sources": ["tap.c", "frame-port.c", "descriptors.c", "in-namespace.c", "throw.c"],
+      "sources": ["tap.c", "frame-port.c", "descriptors.c", "in-namespace.c", "pass-descriptor.c", "throw.c"],
       # 8: asynchronous clean-up hooks and type tags, both of which every Node from 15 on has.
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE", "_FILE_OFFSET_BITS=64"],
       "cflags": ["-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"],
@@ -12,7 +12,7 @@
     },
     {
       "target_name": "netns",
-      "sources": ["netns.c", "pass-descriptor.c", "throw.c"],
+      "sources": ["netns.c", "pass-descriptor.c", "give-up.c", "throw.c"],
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
       "cflags": ["-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"]
     },
@@ -20,7 +20,7 @@
       # A program of its own: it joins user namespaces, which no process with threads may. Static, so that it runs wherever it is put.
       "target_name": "netns-helper",
       "type": "executable",
-      "sources": ["netns-helper.c", "netns-configure.c"],
+      "sources": ["netns-helper.c", "netns-configure.c", "netns-confine.c"],
       "defines": ["_GNU_SOURCE"],
       "cflags": ["-std=c11", "-Wall", "-Wextra"],
       "ldflags": ["-static"]

@@ -6,6 +6,7 @@
  * unix socket (SCM_RIGHTS). Nothing of it stays: the interface lives as long as the descriptor.
  *
  *     netns-helper open SOCKET-FD --netns=PATH [--userns=PATH] --name=NAME [--vnet-header] [--configure …]
+ *     netns-helper confine … -- PROGRAM ARGUMENT…
  *
  * What fails is one line on standard error and exit status 1.
  */
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "netns-configure.h"
+#include "netns-confine.h"
 
 struct request {
     int socket_fd;
@@ -171,6 +173,8 @@ static int read_request(int count, char **words, struct request *request)
 int main(int count, char **words)
 {
     const char *command = count > 1 ? words[1] : "";
+    if (strcmp(command, "confine") == 0)
+        return run_confined(count - 1, words + 1);
     struct request request = {0};
     if (strcmp(command, "open") == 0 && read_request(count - 1, words + 1, &request) == 0)
         return open_and_send(&request) < 0;

@@ -8,11 +8,15 @@ import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { loadAddon } from "./native-addon.js";
 
-/** See native/pass-descriptor.h. All throw Errors with the system's `code`. */
+/** See native/pass-descriptor.h and native/give-up.h. All throw Errors with the system's `code`. */
 export interface NetnsAddon {
   socketPair(): [number, number];
   /** -1 where the message that came has none. */
   receiveDescriptor(socketFd: number): number;
+  /** For all threads and for good; see native/give-up.c for what is left. */
+  allowOnlyNetworking(): void;
+  /** Throws, or does not return. The program keeps the descriptors, and no others of Node's. */
+  replaceProcess(path: string, words: readonly string[], descriptors: readonly number[]): never;
 }
 
 /** Loads the addon. @throws SlirpError `addonUnavailable` */

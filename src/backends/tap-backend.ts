@@ -17,7 +17,6 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { HeaderFlag, isHeaderLength, stripHeader, writeZeroedHeader } from "../virtio-net.js";
 import {
   MAX_PIECES,
   PORT_ANSWERS,
@@ -27,10 +26,12 @@ import {
   type FramePort,
   type TapAddon,
 } from "./tap-addon.js";
-import type { TapDescriptor } from "./tap-descriptor.js";
-import { PLAIN_HEADER_BYTES, TapDevice } from "./tap-device.js";
+import { claimDescriptor, unclaimDescriptor, type TapDescriptor } from "./tap-descriptor.js";
+import { TapDevice } from "./tap-device.js";
+import { TapCounters } from "./tap-counters.js";
 import { codeOf, deviceError, errnoError } from "./tap-errors.js";
 import { LinkWatch, type LinkState } from "./tap-link-watch.js";
+import { PeekedFrame } from "./tap-peeked-frame.js";
 import { ReceiveArea } from "./tap-receive.js";
 import type { DownScript } from "./tap-script.js";
 
@@ -57,17 +58,10 @@ export class TapBackend implements NetBackend {
   readonly #port: FramePort;
   readonly #watch: LinkWatch;
   readonly #batch = ReceiveArea.forBatches();
-  #peeked: ReceiveArea | undefined;
+  readonly #peeked = new PeekedFrame();
   readonly #answers = new Uint32Array(PORT_ANSWERS);
   readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  readonly #counters = {
-    framesFromGuest: 0,
-    framesToGuest: 0,
-    bytesFromGuest: 0,
-    bytesToGuest: 0,
-    droppedFromGuest: 0,
-    droppedToGuest: 0,
-  };
+  readonly #counters = new TapCounters();
   #callbacks: BackendCallbacks | undefined;
   #headerLength: HeaderLength = 0;
   #receiving = false;
@@ -76,29 +70,33 @@ export class TapBackend implements NetBackend {
 
   /** The descriptor is the backend's from then on, unless this throws. The script is run before the device is closed. */
   constructor(addon: TapAddon, descriptor: TapDescriptor, downScript?: DownScript) {
+    claimDescriptor(descriptor.fd);
     this.#downScript = downScript;
     this.#fd = descriptor.fd;
     this.interfaceName = descriptor.name;
     this.name = `tap:${descriptor.name}`;
-    this.device = new TapDevice(addon, descriptor);
+    try {
+      this.device = new TapDevice(addon, descriptor);
+      this.#port = this.#openPort(addon, descriptor);
+    } catch (cause) {
+      unclaimDescriptor(descriptor.fd);
+      throw deviceError(`${this.name} cannot be used`, cause);
+    }
     this.#watch = new LinkWatch(addon, descriptor, (state) => {
       this.#onLinkState(state);
     });
-    const { bytes, offsets, lengths } = this.#batch;
-    const onEvent = (event: number, value: number): void => {
-      this.#onEvent(event, value);
-    };
-    try {
-      const { fd } = descriptor;
-      this.#port = new addon.FramePort(fd, bytes, offsets, lengths, this.#answers, onEvent, true);
-    } catch (cause) {
-      this.#watch.close();
-      throw deviceError(`${this.name} cannot be watched`, cause);
-    }
     this.device.onHeaderChange = () => {
       this.#updateHeaders();
     };
     this.#updateHeaders();
+  }
+
+  #openPort(addon: TapAddon, { fd }: TapDescriptor): FramePort {
+    const { bytes, offsets, lengths } = this.#batch;
+    const onEvent = (event: number, value: number): void => {
+      this.#onEvent(event, value);
+    };
+    return new addon.FramePort(fd, bytes, offsets, lengths, this.#answers, onEvent, true);
   }
 
   get callbacks(): BackendCallbacks | undefined {
@@ -145,8 +143,7 @@ export class TapBackend implements NetBackend {
     result.dropped = dropped;
     if (status === PortStatus.mustWait) result.status = SendStatus.mustWait;
     else result.status = dropped > 0 ? SendStatus.dropped : SendStatus.taken;
-    this.#counters.framesFromGuest += consumed - dropped;
-    this.#counters.bytesFromGuest += this.#answers[PortAnswer.bytes]!;
+    this.#counters.countSent(consumed - dropped, this.#answers[PortAnswer.bytes]!);
     if (dropped > 0) this.#countDrops(dropped);
     return result;
   }
@@ -166,25 +163,20 @@ export class TapBackend implements NetBackend {
 
   peek(): number {
     this.#assertPulling("peek");
-    this.#peeked ??= ReceiveArea.forOne();
-    const area = this.#peeked;
-    if (area.count === 0 && !this.#failed && this.device.isEnabled)
-      area.count = this.#readNow(area);
-    return area.count === 0 ? 0 : area.lengths[0]!;
+    if (!this.#failed && this.device.isEnabled) this.#peeked.fill((area) => this.#readNow(area));
+    return this.#peeked.length;
   }
 
   receive(target: Uint8Array): number {
     this.#assertPulling("receive");
     const length = this.peek();
-    const area = this.#peeked;
-    if (length === 0 || !area) return 0;
+    if (length === 0) return 0;
     if (length > target.length) {
       const text = `the next frame is ${length} bytes long, the target only ${target.length}`;
       throw new RangeError(text);
     }
-    target.set(area.frame(0));
-    this.#countReceived(area);
-    area.count = 0;
+    this.#peeked.moveTo(target);
+    this.#counters.countReceived({ count: 1, lengths: Uint32Array.of(length) }, this.#headerLength);
     return length;
   }
 
@@ -195,12 +187,8 @@ export class TapBackend implements NetBackend {
 
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.#assertOpen("setCapabilities");
-    if (!isHeaderLength(headerLength)) {
-      const text = `${this.name} cannot do header length ${String(headerLength)}`;
-      throw new SlirpError(ErrorCode.unsupportedCapability, text);
-    }
     this.device.agree(features, headerLength);
-    this.#reshapePeeked(headerLength);
+    if (!this.#peeked.reshape(this.#headerLength, headerLength)) this.#counters.countReceiveDrop();
     this.#headerLength = headerLength;
     this.#updateHeaders();
   }
@@ -219,16 +207,13 @@ export class TapBackend implements NetBackend {
     } finally {
       this.#updateReading();
     }
-    if (!on && this.#peeked && this.#peeked.count > 0) {
-      this.#peeked.count = 0;
-      this.#counters.droppedToGuest++;
-    }
+    if (!on && this.#peeked.drop()) this.#counters.countReceiveDrop();
   }
 
   statistics(): BackendStatistics {
     this.#assertOpen("statistics");
     const lost = this.#answers[PortAnswer.unreadable]! + this.#watch.droppedByKernel();
-    return { ...this.#counters, droppedToGuest: this.#counters.droppedToGuest + lost };
+    return this.#counters.snapshot(lost);
   }
 
   /** An open backend that receives keeps the process alive; after `unref` it does not. */
@@ -266,7 +251,7 @@ export class TapBackend implements NetBackend {
     this.#callbacks = undefined;
     this.#downScript?.cancel();
     this.#watch.close();
-    this.#port.close(true);
+    this.#closePort(true);
     return this.#fd;
   }
 
@@ -283,8 +268,13 @@ export class TapBackend implements NetBackend {
         await this.#downScript.run();
       }
     } finally {
-      this.#port.close(false);
+      this.#closePort(false);
     }
+  }
+
+  #closePort(keepDescriptor: boolean): void {
+    unclaimDescriptor(this.#fd);
+    this.#port.close(keepDescriptor);
   }
 
   #onLinkState(state: LinkState): void {
@@ -300,59 +290,29 @@ export class TapBackend implements NetBackend {
 
   #pushBatch(count: number): void {
     this.#batch.count = count;
-    this.#countReceived(this.#batch);
+    this.#counters.countReceived(this.#batch, this.#headerLength);
     this.#callbacks?.onFrames(this.#batch);
-  }
-
-  #countReceived({ count, lengths }: ReceiveArea): void {
-    this.#counters.framesToGuest += count;
-    for (let i = 0; i < count; i++) {
-      this.#counters.bytesToGuest += lengths[i]! - this.#headerLength;
-    }
   }
 
   /** Reads while receiving is on and somebody listens; a frame that was only looked at goes before all others. */
   #updateReading(): void {
     const isOn =
       this.#receiving && this.#callbacks !== undefined && !this.#failed && this.device.isEnabled;
-    if (isOn && this.#peeked && this.#peeked.count > 0) queueMicrotask(() => this.#pushPeeked());
+    if (isOn && this.#peeked.length > 0) queueMicrotask(() => this.#pushPeeked());
     this.#port.setReading(isOn);
   }
 
   #pushPeeked(): void {
-    const area = this.#peeked;
-    if (this.#closing || !this.#receiving || !this.#callbacks || !area || area.count === 0) return;
-    this.#countReceived(area);
-    const batch = { bytes: area.bytes, offsets: area.offsets, lengths: area.lengths, count: 1 };
-    area.count = 0;
-    this.#peeked = undefined;
+    if (this.#closing || !this.#receiving || !this.#callbacks) return;
+    const batch = this.#peeked.takeBatch();
+    if (!batch) return;
+    this.#counters.countReceived(batch, this.#headerLength);
     this.#callbacks.onFrames(batch);
   }
 
   #updateHeaders(): void {
     const { kernelHeaderBytes, isBigEndian } = this.device;
     this.#port.setHeaders(kernelHeaderBytes, this.#headerLength, isBigEndian);
-  }
-
-  /** What was looked at has the header of before. */
-  #reshapePeeked(headerLength: HeaderLength): void {
-    const area = this.#peeked;
-    if (!area || area.count === 0 || headerLength === this.#headerLength) return;
-    const old = area.frame(0).slice();
-    const header = old.subarray(0, Math.min(this.#headerLength, PLAIN_HEADER_BYTES));
-    const [flags = 0, gsoType = 0] = header;
-    if (headerLength === 0 && ((flags & HeaderFlag.needsChecksum) !== 0 || gsoType !== 0)) {
-      // Only with its header does it say what is left to be done.
-      this.#counters.droppedToGuest++;
-      area.count = 0;
-      return;
-    }
-    const frame = stripHeader(old, this.#headerLength);
-    const start = writeZeroedHeader(area.bytes, 0, headerLength);
-    if (headerLength > 0) area.bytes.set(header);
-    area.bytes.set(frame, start);
-    area.offsets[0] = 0;
-    area.lengths[0] = start + frame.length;
   }
 
   #readNow({ bytes, offsets, lengths }: ReceiveArea): number {
@@ -366,8 +326,7 @@ export class TapBackend implements NetBackend {
 
   #settle(status: number, framedLength: number): SendStatus {
     if (status === PortStatus.taken) {
-      this.#counters.framesFromGuest++;
-      this.#counters.bytesFromGuest += framedLength - this.#headerLength;
+      this.#counters.countSent(1, framedLength - this.#headerLength);
     } else if (status === PortStatus.dropped) {
       this.#countDrops(1);
     }
@@ -376,25 +335,23 @@ export class TapBackend implements NetBackend {
 
   /** The kernel would take them, and nobody see them. */
   #dropDisabled(count: number): SendStatus {
-    this.#counters.droppedFromGuest += count;
+    this.#counters.countSendDrops(count);
     return SendStatus.dropped;
   }
 
   #countDrops(count: number): void {
-    this.#counters.droppedFromGuest += count;
+    this.#counters.countSendDrops(count);
     const error = errnoError(this.#answers[PortAnswer.errno]!, "write");
     if (codeOf(error) === "EBADFD") this.#failSoon(error);
   }
 
   /** Not from within a call that the NIC itself makes. */
   #failSoon(error: unknown): void {
-    queueMicrotask(() => {
-      if (!this.#closing) this.#fail(error);
-    });
+    queueMicrotask(() => this.#fail(error));
   }
 
   #fail(cause: unknown): void {
-    if (this.#failed) return;
+    if (this.#failed || this.#closing) return;
     this.#failed = true;
     this.#port.setReading(false);
     this.#callbacks?.onError?.(deviceError(`${this.name} is gone`, cause));

@@ -48,7 +48,7 @@ type TextName = "hostname" | "domainName" | "tftpRoot" | "tftpServerName" | "boo
 type FlagName = "restricted" | "disableHostLoopback" | "disableDns" | "disableDhcp";
 type PutAddress = (draft: UserDraft, address: IpAddress) => void;
 
-const QEMU_BOOLEANS = { yes: ["on", "yes", "true", "y"], no: ["off", "no", "false", "n"] };
+export const QEMU_BOOLEANS = { yes: ["on", "yes", "true", "y"], no: ["off", "no", "false", "n"] };
 
 function single(example: string, read: Read): UserOption {
   return { example, repeats: false, read };
@@ -89,7 +89,7 @@ function address6(what: string, put: PutAddress): UserOption {
 }
 
 /** QEMU's rule for ids, which are not kept: a stack needs no name. */
-function checkId(value: SourceText): void {
+export function checkId(value: SourceText): void {
   if (/^[a-z][a-z0-9._-]*$/i.test(value.value)) return;
   const remedy = 'write a letter, then letters, digits, "-", "." or "_"';
   throw value.error(`the id is ${value.quoted}`, remedy);

@@ -16,7 +16,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
 import { fetchFromGuest } from "../../src/slirp/guest-fetch.js";
-import type { GuestSocket } from "../../src/slirp/guest-socket.js";
+import type { GuestSocket } from "../../src/slirp-backend.js";
 import { testBytes } from "../host-network-contract/test-data.js";
 
 const servers: Server[] = [];

@@ -5,6 +5,7 @@
 import { afterEach, expect } from "vitest";
 import { createSlirp } from "../../src/node.js";
 import { parseHostForward } from "../../src/config/index.js";
+import type { NetBackend } from "../../src/backend.js";
 import type { Slirp } from "../../src/slirp/slirp.js";
 import type { HostForward, SlirpOptions } from "../../src/slirp-options.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
@@ -20,6 +21,8 @@ export interface WorldOptions {
   readonly slirp?: SlirpOptions;
   readonly network?: WatchedNetworkOptions;
   readonly guest?: RawGuestOptions;
+  /** What stands between the guest and the stack. Default: nothing. */
+  readonly plugIn?: (slirp: Slirp) => NetBackend;
 }
 
 /** See the top of the file. */
@@ -43,7 +46,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     onLog: (level, text) => log.push(`${level}: ${text}`),
     ...(options.slirp && { slirp: options.slirp }),
   });
-  const guest = new RawGuest(slirp, options.guest);
+  const guest = new RawGuest(options.plugIn?.(slirp) ?? slirp, options.guest);
   const peers = new PeerKit();
   const close = async (): Promise<void> => {
     await slirp.close();

@@ -5,7 +5,7 @@
  * answered at once. Requests are worked off one after the other, in the order in which they were complete.
  */
 import { chmod, lstat, unlink } from "node:fs/promises";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import type { ApiRequests } from "./api-requests.js";
 
 /** A request has fewer bytes. */
@@ -69,9 +69,26 @@ export class ApiServer {
   }
 }
 
+/** What is left of a program that was killed. */
 async function removeOldSocket(path: string): Promise<void> {
   const stat = await lstat(path).catch(() => undefined);
-  if (stat?.isSocket()) await unlink(path);
+  if (stat?.isSocket() && !(await isListenedAt(path))) await unlink(path);
+}
+
+async function isListenedAt(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    return await new Promise((resolve) => {
+      socket.once("connect", () => {
+        resolve(true);
+      });
+      socket.once("error", () => {
+        resolve(false);
+      });
+    });
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** Reads one request, answers it, ends. */

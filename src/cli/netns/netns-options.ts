@@ -48,6 +48,35 @@ export interface NetnsOptions {
   readonly warnings: readonly string[];
 }
 
+/**
+ * The command line that goes on with these options on a TAP that is open already, or that begins anew with a `bess` socket. Without
+ * `--enable-sandbox`: it is for who is in the sandbox.
+ */
+export function formatNetnsOptions(options: NetnsOptions, tapFd: number | undefined): string[] {
+  const { network, target } = options;
+  const values: readonly (readonly [string, string | number | undefined])[] = [
+    ["cidr", `${network.network.address}/${String(network.prefixLength)}`],
+    ["mtu", options.mtuBytes],
+    ["exit-fd", options.exitFd],
+    ["ready-fd", options.readyFd],
+    ["api-socket", options.apiSocketPath],
+    ["outbound-addr", options.outboundAddress?.address],
+    ["outbound-addr6", options.outboundAddress6?.address],
+  ];
+  const switches: readonly (readonly [string, boolean])[] = [
+    ["enable-ipv6", options.enableIpv6],
+    ["disable-host-loopback", options.disableHostLoopback],
+    ["disable-dns", options.disableDns],
+    ["enable-seccomp", options.enableSeccomp],
+  ];
+  return [
+    ...values.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`])),
+    ...switches.flatMap(([name, isOn]) => (isOn ? [`--${name}`] : [])),
+    ...(tapFd === undefined ? [] : ["--netns-type=tapfd", String(tapFd)]),
+    ...(target.kind === "bess" ? ["--target-type=bess", target.path] : []),
+  ];
+}
+
 /** What is to be printed instead of being done. */
 export type NetnsRequest = NetnsOptions | "help" | "version";
 

@@ -37,14 +37,15 @@ export class DnsResolver {
   readonly #sockets = new Set<Socket>();
 
   static async start(
-    host: "127.0.0.1" | "::1",
+    host: string,
     names: Readonly<Record<string, DnsName>>,
+    port = 0,
   ): Promise<DnsResolver> {
     for (let tries = 0; ; tries++) {
       const tcp = createServer();
-      tcp.listen(0, host);
+      tcp.listen(port, host);
       await once(tcp, "listening");
-      const udp = createSocket(host === "::1" ? "udp6" : "udp4");
+      const udp = createSocket(host.includes(":") ? "udp6" : "udp4");
       try {
         udp.bind((tcp.address() as AddressInfo).port, host);
         await once(udp, "listening");
@@ -53,7 +54,7 @@ export class DnsResolver {
         // The port that TCP had free is taken for UDP: another one then.
         tcp.close();
         udp.close();
-        if (tries === TRIES) throw error;
+        if (tries === TRIES || port !== 0) throw error;
       }
     }
   }

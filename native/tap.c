@@ -8,6 +8,7 @@
 
 #include "descriptors.h"
 #include "frame-port.h"
+#include "pass-descriptor.h"
 
 NAPI_MODULE_INIT()
 {

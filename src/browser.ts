@@ -24,9 +24,21 @@ export {
   WsproxyHostNetwork,
   type WsproxyHostNetworkOptions,
 } from "./browser/wsproxy-host-network.js";
+export {
+  createFetchHostNetwork,
+  type FetchHostNetworkOptions,
+  type RefusedConnection,
+} from "./browser/fetch-host-network.js";
+export type { HttpRequestReport } from "./browser/fetch-gateway.js";
 export { withNames, type NameOptions } from "./browser/named-host-network.js";
 export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
 export type { StaticNameTable } from "./browser/static-names.js";
+export {
+  createRoutedHostNetwork,
+  type RoutedHostNetworkOptions,
+  type RouteRule,
+  type RouteTarget,
+} from "./browser/routed-host-network.js";
 export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
 export type { WorkerOption } from "./worker/start-worker.js";
 export type { WorkerLike } from "./worker/worker-link.js";
@@ -55,7 +67,7 @@ export async function createSlirp(options: CreateSlirpOptions): Promise<SlirpBac
   if (worker === undefined || worker === false) return createPageSlirp(rest);
   // A page without a worker does not load what it takes.
   const { createWorkerSlirp } = await import("./worker/create-worker-slirp.js");
-  return createWorkerSlirp(worker, rest);
+  return createWorkerSlirp(worker, rest, () => import("./slirp/guest-fetch.js"));
 }
 
 /** As everywhere, and how a stack is made. */

@@ -9,6 +9,7 @@ import type { SlirpOptions } from "./slirp-options.js";
 
 export type { CredentialOptions } from "./relay/credentials.js";
 export { listenRelay, type ListeningRelay, type ListenRelayOptions } from "./relay/listen-relay.js";
+export type { ForwardOptions } from "./relay/listen-policy.js";
 export { DEFAULT_LIMITS, type RelayLimits } from "./relay/limits.js";
 export { PolicedHostNetwork, type AllowTarget } from "./relay/policed-host-network.js";
 export { createRelay, Relay, type RelayOptions } from "./relay/relay.js";

@@ -112,6 +112,9 @@ export interface SlirpBackend extends NetBackend {
   /** Connects to a TCP port of the guest. Fulfilled when the guest has answered. */
   connect(options: GuestConnectOptions): Promise<GuestSocket>;
 
+  /** Asks a web server in the guest, as `fetch` does: `http://guest/`, `http://guest:8080/`. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+
   /** The stack's state, for a stack made later with the same options and guest channels. */
   saveState(): MaybePromise<Uint8Array<ArrayBuffer>>;
   /** Loads what `saveState` gave, into a stack that no guest has used yet. @throws SlirpError `invalidConfiguration`. */

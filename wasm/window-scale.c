@@ -113,6 +113,11 @@ static bool add_option(struct socket *so, struct mbuf *m, int ip_length)
         if (!(tp->t_flags & TF_RCVD_SCALE)) {
             return false;
         }
+        /*
+         * Where the guest's SYN was read before, tcp_output has set the limit back (tcp_mss) since it computed the window that this segment
+         * promises: what the guest sends into that must find room.
+         */
+        so->so_rcv.sb_limit = RECEIVE_BYTES;
     }
     int header_length = header->th_off << 2;
     if (m->m_len != ip_length + header_length || M_FREEROOM(m) < OPTION_BYTES) {

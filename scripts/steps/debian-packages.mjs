@@ -17,6 +17,12 @@ export const PROGRAMS = [
   { command: "tshark", package: "tshark", purpose: "to read captures back in tests" },
   { command: "websockify", package: "websockify", purpose: "to test against a relay of others" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
+  { command: "curl", package: "curl", purpose: "for tests in network namespaces" },
+  { command: "slirp4netns", package: "slirp4netns", purpose: "to compare ours with" },
+  { command: "podman", package: "podman", purpose: "to test containers on our network" },
+  { command: "crun", package: "crun", purpose: "to run Podman's containers" },
+  { command: "rootlesskit", package: "rootlesskit", purpose: "to test it on our network" },
+  { command: "newuidmap", package: "uidmap", purpose: "for RootlessKit" },
 ];
 
 function missingPrograms(ctx) {

@@ -114,3 +114,20 @@ export function adoptTapDescriptor(addon: TapAddon, fd: number): TapDescriptor {
     throw cause instanceof SlirpError ? cause : deviceError(what, cause);
   }
 }
+
+/** Descriptors of open backends: two that close the same one would close somebody else's. */
+const claimed = new Set<number>();
+
+/** @throws SlirpError `deviceFailed` where another backend has it */
+export function claimDescriptor(fd: number): void {
+  if (claimed.has(fd)) {
+    const text = `the descriptor ${fd} is another TAP backend's; open it once, or release it there before`;
+    throw new SlirpError(ErrorCode.deviceFailed, text);
+  }
+  claimed.add(fd);
+}
+
+/** It is nobody's any more. */
+export function unclaimDescriptor(fd: number): void {
+  claimed.delete(fd);
+}

@@ -1,5 +1,5 @@
 /**
- * The sending half of a stream whose bytes go out as messages of a WebSocket: up to 60 kB each, as far as whoever owns the WebSocket
+ * The sending half of a stream whose bytes go out as messages of a WebSocket: up to 64 KiB each, as far as whoever owns the WebSocket
  * lets them.
  *
  * What the stack sends in one call becomes one message, copied once, and goes out in that call when nothing is queued before it. What may
@@ -7,11 +7,11 @@
  */
 import { ByteQueue, type ChunkPool } from "../byte-queue.js";
 
-/** Payload of a message at most: large enough that its costs do not matter, below what every server takes. */
-const GATHER_BYTES = 60_000;
+/** A message at most, header included: the window of a guest that does not scale it, and what every server takes. */
+const MESSAGE_BYTES = 64 * 1024;
 
 /** Bytes sent in a turn, and bytes taken and not sent yet, each at most: with a window they keep to the contract's bound. */
-const SEND_BYTES = 120 * 1024;
+const SEND_BYTES = 64 * 1024;
 
 /** Whose bytes they are. Told from events only, never from within `push`. */
 export interface MessageSenderOwner {
@@ -63,7 +63,7 @@ export abstract class MessageSender {
   goOn(): void {
     const before = this.#queue.length;
     while (this.#queue.length > 0 && this.#maySend) {
-      const count = Math.min(this.#queue.length, GATHER_BYTES);
+      const count = Math.min(this.#queue.length, this.#payloadBytes);
       const message = new Uint8Array(this.#headerBytes + count);
       this.#queue.read(message.subarray(this.#headerBytes));
       this.#send(message);
@@ -74,15 +74,19 @@ export abstract class MessageSender {
     this.#owner.onRoom();
   }
 
+  get #payloadBytes(): number {
+    return MESSAGE_BYTES - this.#headerBytes - this.#sentInTurn;
+  }
+
   get #maySend(): boolean {
-    return this.#sentInTurn < SEND_BYTES && this.isOpen;
+    return this.#sentInTurn < MESSAGE_BYTES - this.#headerBytes && this.isOpen;
   }
 
   #sendNow(first: Uint8Array, second: Uint8Array | undefined, wanted: number): number {
     const header = this.#headerBytes;
     let at = 0;
     while (at < wanted && this.#queue.length === 0 && this.#maySend) {
-      const count = Math.min(wanted - at, GATHER_BYTES);
+      const count = Math.min(wanted - at, this.#payloadBytes);
       const message = new Uint8Array(header + count);
       const fromFirst = first.subarray(at, at + count);
       message.set(fromFirst, header);

@@ -20,19 +20,25 @@ const ALL_EVENTS = Readiness.readable | Readiness.writable | Readiness.error | R
 
 /** The page's end. */
 export interface PagePeer {
-  /** Aborted when the guest has closed or reset the stream. */
+  /** Aborted when the guest has closed or reset the stream: nobody hears an answer any more. */
   readonly signal: AbortSignal;
-  /** The next bytes, the caller's own; undefined at the guest's FIN. Rejects when the guest is gone. */
+  /** The next bytes, the caller's own; undefined where the guest has sent FIN, or closed, behind all it sent. Rejects after a reset. */
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Sends; fulfilled when the guest keeps up. Rejects when it is gone. */
   write(bytes: Uint8Array): Promise<void>;
+  /** Sends FIN; reading goes on. */
+  end(): void;
 }
 
 /** Serves a stream. FIN follows when it is fulfilled, RST when it rejects. */
 export type PageServer = (peer: PagePeer) => Promise<void>;
 
-/** The guest has closed or reset its stream: nobody is there any more. */
-class GuestGone extends Error {}
+/** Nobody is there any more. */
+class GuestGone extends Error {
+  constructor() {
+    super("the guest has ended the connection");
+  }
+}
 
 /** What streams of a network have in common. */
 export interface PageStreamParts {
@@ -53,6 +59,9 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
   #pageFin = false;
   #failure = 0;
   #closed = false;
+  #isReset = false;
+  /** The page is done with it. */
+  #served = false;
   #waiting: (() => void)[] = [];
 
   constructor(parts: PageStreamParts, remote: HostEndpoint, serve: PageServer) {
@@ -110,17 +119,19 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
     if (this.#closed) return;
     this.#closed = true;
     this.silence();
-    this.#toPage.clear();
     this.#toGuest.clear();
-    this.#parts.open.delete(this);
+    if (this.#served || this.#failure !== 0) this.#parts.open.delete(this);
     // Not from within the stack's call: who listens may do anything.
     queueMicrotask(() => {
-      this.#gone.abort(new GuestGone("the guest has closed the connection"));
+      this.#gone.abort(new GuestGone());
     });
     this.#wake();
   }
 
   reset(): void {
+    this.#isReset = true;
+    this.#toPage.clear();
+    this.#parts.open.delete(this);
     this.close();
   }
 
@@ -130,8 +141,8 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
 
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     while (this.#toPage.length === 0) {
-      this.#throwIfGone();
-      if (this.#guestFin) return undefined;
+      if (this.#isReset) throw new GuestGone();
+      if (this.#guestFin || this.#closed) return undefined;
       await this.#change();
     }
     const bytes = new Uint8Array(Math.min(this.#toPage.length, READ_BYTES));
@@ -142,7 +153,7 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
 
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      this.#throwIfGone();
+      if (this.#closed) throw new GuestGone();
       const end = Math.min(bytes.length, at + QUEUE_BYTES - this.#toGuest.length);
       if (end === at) {
         await this.#change();
@@ -154,20 +165,32 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
     }
   }
 
+  end(): void {
+    this.#pageFin = true;
+    this.raise(Readiness.readable);
+  }
+
   #connect(serve: PageServer): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      this.#parts.open.delete(this);
+      return;
+    }
     this.#isConnected = true;
     this.raise(Readiness.writable);
     serve(this).then(
       () => {
-        this.#pageFin = true;
-        this.raise(Readiness.readable);
+        this.#served = true;
+        this.#toPage.clear();
+        this.end();
+        this.raise(Readiness.writable);
+        if (this.#closed) this.#parts.open.delete(this);
       },
       () => {
+        this.#parts.open.delete(this);
+        this.#toPage.clear();
         if (this.#closed) return;
         this.#failure = Errno.ECONNRESET;
         this.keepError(Errno.ECONNRESET);
-        this.#parts.open.delete(this);
         this.raise(ALL_EVENTS);
       },
     );
@@ -175,7 +198,7 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
 
   /** As much as there is room for. Once the page is done nobody reads any more: it is taken and forgotten. */
   #take(bytes: Uint8Array): number {
-    if (this.#pageFin) return bytes.length;
+    if (this.#served) return bytes.length;
     const count = Math.min(bytes.length, QUEUE_BYTES - this.#toPage.length);
     this.#toPage.push(bytes, 0, count);
     return count;
@@ -188,9 +211,5 @@ export class PageStream extends ReadinessSource implements HostStream, PagePeer,
 
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
-  }
-
-  #throwIfGone(): void {
-    if (this.#closed) throw new GuestGone("the guest has closed the connection");
   }
 }

@@ -14,6 +14,7 @@ import type { DemoFlags } from "./demo.js";
 import type { QemuFlags } from "./qemu.js";
 import type { RelayFlags } from "./relay.js";
 import type { RunFlags } from "./run.js";
+import { addTapCommand } from "./tap-command.js";
 
 const EXAMPLES = `
 Examples:
@@ -53,8 +54,9 @@ internet, but no port 25. --allow opens more: "127.0.0.1:8000", "10.0.0.0/8", "[
 Pages on loopback may use it, and programs; --origin names others. /healthz, /readyz and /metrics are served beside it.
 --rooms: raw Ethernet at /l2/NAME (websockproxy's format). Who has the name is on one network, with a stack that reaches what clients reach;
 a netdev string says more about it: --rooms=user,net=10.1.0.0/24. --websockify gives a target a path of its own.
---config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, keys, motd, websockify, rooms,
-dnsOverHttps, limits and tls.
+--forward-ports opens ports here, on loopback, for clients that ask: forwards to their guests. --forward-token keeps others from it.
+--config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, keys, forwards, motd, websockify,
+rooms, dnsOverHttps, limits and tls.
 
 Examples:
   ${PROGRAM_NAME} relay --allow 127.0.0.1:8000 --rooms --doh
@@ -81,6 +83,21 @@ function addRelayCommand(program: Command, finish: (status: number) => void): vo
     .option(
       "--key <key>",
       "a public Ed25519 key that may use it: base64, or a PEM file; again",
+      collect,
+    )
+    .option(
+      "--forward-ports <ports>",
+      "ports that clients may have opened, 8080 or 8000-8999; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-token <secret>",
+      "what a client must know for that; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-address <address>",
+      "where such ports are opened (default: loopback); may be given again",
       collect,
     )
     .option("--motd <text>", "what it says of itself")
@@ -159,6 +176,7 @@ function buildProgram(finish: (status: number) => void): Command {
     });
   addRelayCommand(program, finish);
   addDemoCommand(program, finish);
+  addTapCommand(program, finish);
   // Its command line is slirp4netns's, and read by itself (see main); this is its line in the help.
   program
     .command("netns")

@@ -23,6 +23,9 @@ export interface RelayFlags {
   readonly user?: readonly string[];
   readonly key?: readonly string[];
   readonly motd?: string;
+  readonly forwardPorts?: readonly string[];
+  readonly forwardToken?: readonly string[];
+  readonly forwardAddress?: readonly string[];
   readonly websockify?: readonly string[];
   /** True without a netdev string. */
   readonly rooms?: boolean | string;
@@ -86,6 +89,7 @@ async function readOptions(flags: RelayFlags, config: RelayConfig): Promise<List
   const tokens = join(flags.token, config.tokens);
   const keys = await Promise.all((flags.key ?? []).map(readKey));
   const rooms = flags.rooms ?? roomsOfFile ?? false;
+  const forwards = readForwards(flags, config);
   const dnsOverHttps = flags.doh ?? config.dnsOverHttps;
   return {
     ...rest,
@@ -98,6 +102,7 @@ async function readOptions(flags: RelayFlags, config: RelayConfig): Promise<List
       ...config.websockify,
       ...readPairs("--websockify", flags.websockify, "=", "/PATH=HOST:PORT"),
     },
+    ...(forwards && { forwards }),
     ...(dnsOverHttps !== undefined && { dnsOverHttps }),
     ...(rooms !== false && {
       createGateway: createSlirpGateway(rooms === true ? {} : { slirp: parseNetdev(rooms) }),
@@ -114,6 +119,24 @@ async function readOptions(flags: RelayFlags, config: RelayConfig): Promise<List
         },
       }),
   };
+}
+
+/** None without ports; what is said of ports that are not opened is a mistake. */
+function readForwards(flags: RelayFlags, config: RelayConfig): ListenRelayOptions["forwards"] {
+  const { ports, tokens, addresses } = config.forwards ?? {};
+  const allPorts = [...(ports ?? []), ...(flags.forwardPorts ?? [])];
+  const allTokens = [...(tokens ?? []), ...(flags.forwardToken ?? [])];
+  const allAddresses = flags.forwardAddress ?? addresses;
+  if (allPorts.length > 0) {
+    return {
+      ports: allPorts,
+      tokens: allTokens,
+      ...(allAddresses && { addresses: allAddresses }),
+    };
+  }
+  if (allTokens.length === 0 && !allAddresses) return undefined;
+  const text = "--forward-token and --forward-address need --forward-ports PORTS: which are opened";
+  throw new SlirpError(ErrorCode.invalidConfiguration, text);
 }
 
 async function readPem(option: string, path: string): Promise<string> {

@@ -8,6 +8,10 @@ export interface RelayLimits {
   readonly maxConnectionsPerClient: number;
   /** Streams and listeners of one WebSocket. Default 1024. */
   readonly maxStreams: number;
+  /** Ports that one WebSocket may have opened. Default 16. */
+  readonly maxListenersPerConnection: number;
+  /** The same of all clients together. Default 256. */
+  readonly maxListeners: number;
   /** Streams opened by one WebSocket in a second, once as many as that were opened at once. Default 200. */
   readonly connectsPerSecond: number;
   /** Bytes of one client address in a second, both ways together; who has had them waits. Default: no bound. */
@@ -60,6 +64,8 @@ export const DEFAULT_LIMITS: RelayLimits = {
   maxConnections: 1000,
   maxConnectionsPerClient: 64,
   maxStreams: 1024,
+  maxListenersPerConnection: 16,
+  maxListeners: 256,
   connectsPerSecond: 200,
   bytesPerSecondPerClient: Infinity,
   bytesPerSecond: Infinity,

@@ -3,6 +3,7 @@
  * that is misspelt would else open what it should close. Pure; `TargetPolicy` reads the rules themselves.
  */
 import { ErrorCode, SlirpError } from "../errors.js";
+import type { ForwardOptions } from "./listen-policy.js";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.js";
 
 /** The file, read. */
@@ -18,6 +19,8 @@ export interface RelayConfig {
   /** Public Ed25519 keys, PEM or base64. */
   readonly keys?: readonly string[];
   readonly motd?: string;
+  /** Ports that clients may have opened. */
+  readonly forwards?: ForwardOptions;
   /** `HOST:PORT` by path. */
   readonly websockify?: Readonly<Record<string, string>>;
   /** Whether there are rooms, or what their stacks are: a netdev string. */
@@ -74,6 +77,17 @@ const isLimits: Check = (value, key) => {
   }
 };
 
+const FORWARD_KEYS = ["ports", "tokens", "addresses"];
+
+const isForwards: Check = (value, key) => {
+  const parts = entriesOf(value, key);
+  for (const [name, list] of parts) {
+    if (!FORWARD_KEYS.includes(name)) throw unknown(`${key}.${name}`, FORWARD_KEYS);
+    isTexts(list, `${key}.${name}`);
+  }
+  if (!parts.some(([name]) => name === "ports")) throw refuse(`${key}.ports`, "a list of texts");
+};
+
 const isTls: Check = (value, key) => {
   const parts = Object.fromEntries(entriesOf(value, key));
   const strange = Object.keys(parts).find((name) => name !== "cert" && name !== "key");
@@ -92,6 +106,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   tokens: isTexts,
   users: isTextByName,
   keys: isTexts,
+  forwards: isForwards,
   motd: isText,
   websockify: isTextByName,
   rooms: isSwitchOrText,

@@ -14,6 +14,11 @@ export class RelayMetrics {
     help: "Streams that are open or being opened",
     registers: [this.registry],
   });
+  readonly listeners = new Gauge({
+    name: "slirp_relay_listeners",
+    help: "Ports that are open, or being opened, for clients",
+    registers: [this.registry],
+  });
   readonly bytes = new Counter({
     name: "slirp_relay_bytes_total",
     help: "Bytes of WebSocket messages, by direction as the relay sees it",

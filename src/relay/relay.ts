@@ -16,6 +16,7 @@ import { Credentials, isEqual, type CredentialOptions } from "./credentials.js";
 import { DNS_QUERY_PATH, DnsOverHttps } from "./dns-over-https.js";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.js";
 import type { RelayContext, RelaySession } from "./relay-context.js";
+import { ListenPolicy, type ForwardOptions } from "./listen-policy.js";
 import { RelayLink } from "./relay-link.js";
 import { SILENT_LOG, type RelayLog } from "./relay-log.js";
 import { RelayMetrics } from "./relay-metrics.js";
@@ -42,6 +43,8 @@ export interface RelayOptions extends TargetPolicyOptions, CredentialOptions {
    * policy does not concern them.
    */
   readonly websockify?: Readonly<Record<string, string>>;
+  /** Ports of the relay that clients may have opened, for forwards to their guests. Default: none. */
+  readonly forwards?: ForwardOptions;
   /** Makes the gateways of rooms, `/l2/ROOM`. Default: there are no rooms. */
   readonly createGateway?: CreateGateway;
   /** Answers DNS over HTTPS at `/dns-query`, by the system's resolvers or by those named. Default: it does not. */
@@ -81,6 +84,7 @@ export class Relay {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#context = {
       policy: new TargetPolicy(options),
+      listenPolicy: options.forwards && new ListenPolicy(options.forwards),
       limits,
       credentials: new Credentials(options),
       motd: options.motd,

@@ -24,9 +24,16 @@ import {
   type WispExtension,
   type WispPacket,
 } from "../wisp.js";
+import {
+  decodeListenPacket,
+  decodeListenToken,
+  encodeListenOffer,
+  LISTEN_EXTENSION_ID,
+} from "../wisp-listen.js";
 import { chooseAddress } from "./dial.js";
 import type { RelayContext } from "./relay-context.js";
 import type { RelayLink } from "./relay-link.js";
+import { SessionListeners } from "./session-listeners.js";
 import { TokenBucket } from "./token-bucket.js";
 import { TcpStream, type RelayStream, type StreamContext } from "./tcp-stream.js";
 import { UdpStream } from "./udp-stream.js";
@@ -51,6 +58,8 @@ export class WispSession {
   readonly #handshakeTimer: NodeJS.Timeout;
   readonly #challenge: Uint8Array;
   #ready = false;
+  /** Where the extension is in use. */
+  #listeners: SessionListeners | undefined;
   /** Bytes that wait for targets. A client that minds its credits stays far below the bound; one that does not is not read any more. */
   #queuedBytes = 0;
   #closed = false;
@@ -95,7 +104,13 @@ export class WispSession {
       this.#streams.get(message.readUInt32LE(1))?.receive(message.subarray(WISP_HEADER_BYTES));
       return;
     }
-    this.#receivePacket(decodePacket(message));
+    const listen = this.#listeners && decodeListenPacket(message);
+    if (!listen) {
+      this.#receivePacket(decodePacket(message));
+      return;
+    }
+    const problem = this.#listeners?.receive(listen);
+    if (problem !== undefined) this.#fail(WispReason.invalid, problem);
   }
 
   /** The WebSocket is closed. */
@@ -107,16 +122,20 @@ export class WispSession {
 
   /** The relay is about to end: no new streams. */
   drain(): void {
+    this.#listeners?.closeAll();
     if (this.#streams.size === 0) this.#link.close(CloseCode.goingAway, "the relay is ending");
   }
 
   #offer(): WispExtension[] {
-    const { motd, credentials } = this.#context;
+    const { motd, credentials, listenPolicy } = this.#context;
     const none = new Uint8Array();
     return [
       { id: WispExtensionId.udp, metadata: none },
       { id: WispExtensionId.openConfirmation, metadata: none },
       { id: WispExtensionId.streamControl, metadata: encodeStreamControl(SERVER_WINDOW_BYTES) },
+      ...(listenPolicy
+        ? [{ id: LISTEN_EXTENSION_ID, metadata: encodeListenOffer(listenPolicy.needsToken) }]
+        : []),
       ...credentials.offer(this.#challenge),
       ...(motd === undefined ? [] : [{ id: WispExtensionId.motd, metadata: encodeMotd(motd) }]),
     ];
@@ -158,7 +177,23 @@ export class WispSession {
     const control = given.get(WispExtensionId.streamControl);
     this.#streamContext.windowBytes = control && decodeStreamControl(control)?.windowBytes;
     this.#streamContext.confirmsOpen = given.has(WispExtensionId.openConfirmation);
+    this.#acceptListening(given.get(LISTEN_EXTENSION_ID));
     this.#becomeReady();
+  }
+
+  #acceptListening(metadata: Uint8Array | undefined): void {
+    const context = this.#context;
+    const policy = context.listenPolicy;
+    const token = metadata && decodeListenToken(metadata);
+    if (!policy || token === undefined) return;
+    this.#listeners = new SessionListeners({
+      context,
+      policy,
+      streamContext: this.#streamContext,
+      streams: this.#streams,
+      client: this.#client,
+      mayListen: policy.knowsToken(token),
+    });
   }
 
   #becomeReady(): void {

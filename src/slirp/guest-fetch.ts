@@ -6,8 +6,8 @@
  */
 import { parseIpAddress } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { ByteReader } from "./byte-reader.js";
 import type { GuestConnectOptions, GuestSocket } from "../slirp-backend.js";
+import { ByteReader } from "./byte-reader.js";
 import { formatHead, readRequest, writeBody, type GuestRequest } from "./http-request.js";
 import {
   badResponse,

@@ -13,9 +13,10 @@ export type WorkerSlirpOptions = WorkerSlirpParts["options"] & {
 export async function createWorkerSlirp(
   option: WorkerOption,
   { signal, ...options }: WorkerSlirpOptions,
+  loadFetch: WorkerSlirpParts["loadFetch"],
 ): Promise<SlirpBackend> {
   signal?.throwIfAborted();
-  return WorkerSlirp.create({ ...start(option), options, signal });
+  return WorkerSlirp.create({ ...start(option), options, signal, loadFetch });
 }
 
 function start(option: WorkerOption): ReturnType<typeof startWorker> {

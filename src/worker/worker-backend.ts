@@ -17,12 +17,13 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import { featureConflict, isHeaderLength } from "../virtio-net.js";
 import { ParcelKind, ParcelReader, ParcelWord, wordsOf } from "./parcel.js";
 import { ParcelSender } from "./parcel-sender.js";
 
 const ETHERNET_HEADER_BYTES = 14;
-/** The largest IP packet and its Ethernet header; a longer frame is no frame. */
-const MAX_FRAME_BYTES = 65535 + ETHERNET_HEADER_BYTES;
+/** As the stack itself has it: the largest IPv6 payload, its header and Ethernet's; a longer frame is no frame. */
+const MAX_FRAME_BYTES = ETHERNET_HEADER_BYTES + 40 + 65535;
 const MEMORY_PAGE_BYTES = 65_536;
 
 /** What a worker's stack is reached by. */
@@ -144,16 +145,17 @@ export abstract class WorkerBackend implements NetBackend {
 
   capabilities(headerLength: HeaderLength): bigint {
     this.checkOpen();
-    return this.features[headerLength] ?? 0n;
+    return isHeaderLength(headerLength) ? this.features[headerLength] : 0n;
   }
 
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.checkOpen();
-    const possible = (this.features as Partial<Record<number, bigint>>)[headerLength];
-    if (possible === undefined || (features & ~possible) !== 0n) {
+    const conflict = isHeaderLength(headerLength)
+      ? featureConflict(features, this.features[headerLength])
+      : "header lengths are 0, 10 and 12";
+    if (conflict !== undefined) {
       const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;
-      const can = `0x${(possible ?? 0n).toString(16)}, and header lengths 0, 10 and 12`;
-      const text = `slirp cannot do ${asked}: it has the features ${can}`;
+      const text = `slirp cannot do ${asked}: ${conflict}`;
       throw new SlirpError(ErrorCode.unsupportedCapability, text);
     }
     this.flush();

@@ -32,7 +32,15 @@ export interface WorkerSlirpParts {
     readonly onLog?: ((level: LogLevel, text: string) => void) | undefined;
   };
   readonly signal?: AbortSignal | undefined;
+  /** Loads what makes `fetch` of `connect`: it runs on this side, and is the same for every stack. */
+  readonly loadFetch: () => Promise<{ readonly fetchFromGuest: FetchFromGuest }>;
 }
+
+/** `fetch` to a web server in the guest, over connections. */
+export type FetchFromGuest = (
+  connect: SlirpBackend["connect"],
+  ...request: Parameters<SlirpBackend["fetch"]>
+) => Promise<Response>;
 
 /** What the link tells before there is a backend. */
 interface Receiver {
@@ -186,6 +194,11 @@ export class WorkerSlirp extends WorkerBackend implements SlirpBackend {
       forget();
       throw error;
     }
+  }
+
+  async fetch(...request: Parameters<SlirpBackend["fetch"]>): Promise<Response> {
+    const { fetchFromGuest } = await this.#parts.loadFetch();
+    return fetchFromGuest((options) => this.connect(options), ...request);
   }
 
   ref(): void {

@@ -14,6 +14,8 @@ const WANTED = [
   /^dist\/([a-z0-9-]+\/)*[a-z0-9-]+\.(js|js\.map|d\.ts)$/,
   /^wasm\/out\/slirp\.wasm$/,
   /^wasm\/out\/[a-z-]+\.d\.ts$/,
+  // Native addons, where they were built.
+  /^prebuilds\/[a-z0-9-]+\/[a-z-]+(\.node)?$/,
   /^prebuilds\/linux-x64\/[a-z-]+(\.node)?$/,
 ];
 const NOTICES = ["LICENSE", "wasm/out/libslirp.COPYRIGHT"];

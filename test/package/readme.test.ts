@@ -8,6 +8,7 @@ import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { WebSocket } from "ws";
@@ -29,10 +30,12 @@ const EXCHANGE = join(ROOT, "test/package/consumers/page/exchange.js");
 const EXAMPLE_RELAY = "wss://relay.example.org/";
 const STATE = stateFileNames("virtio");
 
-/** The code between fences of README.md, with what it is in. */
-const examples = [
-  ...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/^```(\w*)\n(.*?)^```$/gms),
-].map(([, language = "", code = ""]) => ({ language, code }));
+const README = readFileSync(join(ROOT, "README.md"), "utf8");
+
+/** The code between fences, with what it is in. */
+const examples = [...README.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
+  ([, language = "", code = ""]) => ({ language, code }),
+);
 
 /** The one example in which a text occurs. */
 function exampleWith(text: string): string {
@@ -52,7 +55,16 @@ function fillIn(code: string, values: Readonly<Record<string, string>>): string 
 }
 
 /** What finds each example below. One that none finds is not tested. */
-const MARKS = ["npm start", "npx slirp-wasm", "new V86(", "card.", "listenQemu", "createRelay"];
+const MARKS = [
+  "npm start",
+  "npx slirp-wasm",
+  "new V86(",
+  "card.",
+  "listenQemu",
+  "slirp.fetch(",
+  "serveGuest(",
+  "createRelay",
+];
 
 it("each example is one of those that are run here", () => {
   const untested = examples.filter(({ code }) => !MARKS.some((mark) => code.includes(mark)));
@@ -286,7 +298,8 @@ describe("README's programs in a page", () => {
     });
   });
 
-  it("give v86 a network: a lease, and a page of a server behind the relay", async (ctx) => {
+  /** The v86 example with a guest that is restored, has a lease, and is asked by `ask(number, request)`; `rest` follows it. */
+  function mainWithGuest(ctx: TestContext, rest: string): string {
     needsGuest(ctx);
     const stampPath = join(DEFAULT_IMAGE_FOLDER, STATE.stamp);
     if (!existsSync(stampPath)) ctx.skip(`${STATE.stamp} was not made: the guest was booted`);
@@ -299,8 +312,7 @@ describe("README's programs in a page", () => {
       "/* … */": options,
       [EXAMPLE_RELAY]: relayUrl(),
     });
-    const wget = `wget -qO- http://10.0.2.2:${String(port)}/`;
-    const main = `import v86Wasm from "v86/build/v86.wasm?url";
+    return `import v86Wasm from "v86/build/v86.wasm?url";
       ${code}
       let answers = "";
       emulator.add_listener("serial1-output-byte", (byte) => { answers += String.fromCharCode(byte); });
@@ -312,8 +324,16 @@ describe("README's programs in a page", () => {
       };
       await ask(101, "mac 52:54:00:12:34:56");
       await ask(102, "net");
-      await ask(103, "capture " + btoa(${JSON.stringify(wget)}));
-      document.title = answers;`;
+      ${rest}`;
+  }
+
+  it("give v86 a network: a lease, and a page of a server behind the relay", async (ctx) => {
+    const wget = `wget -qO- http://10.0.2.2:${String(port)}/`;
+    const main = mainWithGuest(
+      ctx,
+      `await ask(103, "capture " + btoa(${JSON.stringify(wget)}));
+      document.title = answers;`,
+    );
     await withPage(ctx, "v86", { "main.js": main }, async (page) => {
       await expect.poll(() => page.title(), { timeout: 120_000 }).toContain("103 exit");
       const answers = await page.title();
@@ -321,4 +341,46 @@ describe("README's programs in a page", () => {
       expect(answers).toContain(Buffer.from("read me\n").toString("base64"));
     });
   });
+
+  it("reach into the guest, and show its web server in an iframe", async (ctx) => {
+    const serve = "mkdir -p /tmp/www; echo from the guest >/tmp/www/index.html; httpd -h /tmp/www";
+    const main = mainWithGuest(
+      ctx,
+      `await ask(103, "capture " + btoa(${JSON.stringify(serve)}));
+      ${fillIn(exampleWith("slirp.fetch("), { "port: 22": "port: 80" })}
+      const writer = writable.getWriter();
+      await writer.write(new TextEncoder().encode("GET / HTTP/1.0\\r\\n\\r\\n"));
+      const { value } = await readable.getReader().read();
+      const head = new TextDecoder().decode(value).split("\\r\\n")[0];
+      const iframe = document.body.appendChild(document.createElement("iframe"));
+      ${exampleWith("serveGuest(")}
+      await new Promise((resolve) => { iframe.onload = resolve; });
+      const shown = iframe.contentDocument.body.innerText;
+      document.title = [await response.text(), head, shown].map((text) => text.trim()).join("|");`,
+    );
+    const files = {
+      "main.js": `import { serveGuest } from "slirp-wasm/browser";\n${main}`,
+      "public/worker.js": await bundledServiceWorker(),
+    };
+    await withPage(ctx, "reach", files, async (page) => {
+      await expect.poll(() => page.title(), { timeout: 120_000 }).toContain("|");
+      const [fetched, head, shown] = (await page.title()).split("|");
+      expect(fetched).toBe("from the guest");
+      expect(head).toMatch(/^HTTP\/1\.[01] 200 /);
+      expect(shown).toBe("from the guest");
+    });
+  });
+
+  /** The service worker of one line that README's text has. */
+  async function bundledServiceWorker(): Promise<string> {
+    const [, line = ""] = /one line \(`(import .*?;)`\)/s.exec(README) ?? [];
+    expect(line).toContain("installGuestBridge();");
+    const { outputFiles } = await build({
+      stdin: { contents: line, resolveDir: project().folder },
+      bundle: true,
+      format: "esm",
+      write: false,
+    });
+    return outputFiles[0]?.text ?? "";
+  }
 });

@@ -30,6 +30,7 @@ globalThis.start = async () => {
   await guest.configureNetwork();
   guest.openShell(80, 24);
   globalThis.type = (text) => guest.type(new TextEncoder().encode(text));
+  globalThis.forward = async (rule) => (await slirp.addForward(rule)).host.port;
   globalThis.served = await serveGuest(slirp, registration);
   return globalThis.served.url(80);
 };
@@ -95,12 +96,15 @@ describe("a guest's web server behind the service worker", () => {
 
   beforeAll(async () => {
     if (missing() !== undefined) return;
-    site = await servePageSite({
-      "/index.html": `<!doctype html><title>Site</title><script type="module" src="/page.js"></script>`,
-      "/page.js": await bundlePageScript(PAGE_SCRIPT),
-      "/worker.js": await bundlePageScript(WORKER_SCRIPT),
-      "/data.txt": "data of the site",
-    });
+    site = await servePageSite(
+      {
+        "/index.html": `<!doctype html><title>Site</title><script type="module" src="/page.js"></script>`,
+        "/page.js": await bundlePageScript(PAGE_SCRIPT),
+        "/worker.js": await bundlePageScript(WORKER_SCRIPT),
+        "/data.txt": "data of the site",
+      },
+      { forwards: { ports: ["1024-65535"] } },
+    );
     browser = await launchBrowser();
     context = await browser.newContext();
     page = await context.newPage();
@@ -231,6 +235,13 @@ describe("a guest's web server behind the service worker", () => {
     await tab.goto(new URL("/data.txt", guestUrl).href);
     expect(await tab.locator("body").innerText()).toBe("data of the site");
     await tab.close();
+  });
+
+  it("is reached from outside by a forward through the relay", async (ctx) => {
+    needs(ctx);
+    const port = await page.evaluate<number>(`forward("tcp::0-:80")`);
+    const response = await fetch(`http://127.0.0.1:${String(port)}/data.txt`);
+    expect(await response.text()).toBe("data of the guest");
   });
 
   it("shows the guest in a tab, also after the browser has stopped the worker, until the page is closed", async (ctx) => {

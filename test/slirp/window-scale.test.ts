@@ -86,6 +86,20 @@ describe("a guest that offers window scaling", () => {
     expect(largest).toBeGreaterThan(UNSCALED_LIMIT);
   });
 
+  it("may fill the window that it was told at once, and nothing is lost", async () => {
+    const world = await openWorld();
+    const { connection, peer } = await openConnection(world, { windowShift: SHIFT });
+    const first = testBytes(100);
+    const [all, greeting] = [testBytes(400_000), readBytes(peer, first.length)];
+    await connection.send(first);
+    await greeting;
+    const data = all.subarray(0, connection.peerWindow);
+    expect(data.length).toBeGreaterThan(UNSCALED_LIMIT);
+    const received = readBytes(peer, data.length);
+    connection.sendNow(data);
+    expect(sha256(await received)).toBe(sha256(data));
+  });
+
   it("gets everything although segments are lost", async () => {
     const world = await openWorld();
     const options = { window: LARGE_WINDOW, windowShift: SHIFT, acknowledge: "segment" } as const;

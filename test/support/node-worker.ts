@@ -63,10 +63,13 @@ export async function makeWorkerScript(imports: string, network: string): Promis
   return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
+const loadFetch = () => import("../../src/slirp/guest-fetch.js");
+
 /** A stack in a worker; the module goes there as bytes. */
 export async function createInWorker(
   worker: NodeWorker | (() => NodeWorker),
   options: Record<string, unknown> = {},
 ): Promise<SlirpBackend> {
-  return createWorkerSlirp(worker, { wasm: await readFile(moduleUrl), ...options });
+  const wasm = await readFile(moduleUrl);
+  return createWorkerSlirp(worker, { wasm, ...options }, loadFetch);
 }

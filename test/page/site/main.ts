@@ -8,7 +8,7 @@ import {
   openBackend,
   type NetBackend,
   type RelayStatus,
-  type Slirp,
+  type SlirpBackend,
 } from "slirp-wasm/browser";
 import { attachBroadcastChannel, attachV86, createSwitch } from "slirp-wasm/v86";
 import { V86 } from "v86";
@@ -35,7 +35,7 @@ class Program implements PageProgram {
     const kept = from === "kept" ? await readKept() : undefined;
     const source = kept ? sourceOfKept(kept) : await readImage(nic);
     const slirp = options.tabs === "join" ? undefined : await this.#createSlirp(options);
-    if (kept) slirp?.loadState(kept.stack);
+    if (kept) await slirp?.loadState(kept.stack);
     const emulator = await this.#startMachine(source);
     if (slirp) {
       const backend = options.tabs ? shareWithTabs(slirp) : slirp;
@@ -65,7 +65,7 @@ class Program implements PageProgram {
     return emulator;
   }
 
-  #createSlirp({ slirp }: PageStartOptions): Promise<Slirp> {
+  #createSlirp({ slirp }: PageStartOptions): Promise<SlirpBackend> {
     return createSlirp({
       ...slirp,
       wisp: {
@@ -86,7 +86,7 @@ class Program implements PageProgram {
     const { emulator, slirp } = this.#running;
     await emulator.stop();
     const guest = await emulator.save_state();
-    await writeKept({ machine: this.#machine, guest, stack: slirp.saveState() });
+    await writeKept({ machine: this.#machine, guest, stack: await slirp.saveState() });
     await emulator.run();
   }
 
@@ -106,7 +106,7 @@ class Program implements PageProgram {
 }
 
 /** A port for this tab's guest, beside one for those of all other tabs. */
-function shareWithTabs(slirp: Slirp): NetBackend {
+function shareWithTabs(slirp: SlirpBackend): NetBackend {
   const bridge = createSwitch(slirp);
   attachBroadcastChannel(bridge.openPort("tabs"));
   return bridge.openPort("guest");

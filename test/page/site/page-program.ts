@@ -1,7 +1,7 @@
 /**
  * What the page offers to the test that drives it, as the global `testPage`: types only, for both sides.
  */
-import type { CreateSlirpOptions, Slirp } from "slirp-wasm/browser";
+import type { CreateSlirpOptions, SlirpBackend } from "slirp-wasm/browser";
 import type { V86Attachment } from "slirp-wasm/v86";
 import type { V86 } from "v86";
 
@@ -28,7 +28,7 @@ export type Wire = 0 | 1;
 
 /** What has been started: for tests that use the package's interfaces within the page. */
 export interface PageRun {
-  readonly slirp: Slirp;
+  readonly slirp: SlirpBackend;
   readonly emulator: V86;
   readonly attachment: V86Attachment;
 }

@@ -5,13 +5,28 @@ import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { toObject, toText } from "./support/report.mjs";
 
-const NAMES = ["sizes", "first-frame", "idle-connections", "throughput", "v86", "qemu", "relay"];
+const NAMES = [
+  "sizes",
+  "first-frame",
+  "idle-connections",
+  "throughput",
+  "v86",
+  "qemu",
+  "relay",
+  "netns",
+];
 const NEEDED = ["dist/node.js", "wasm/out/slirp.wasm"];
 
 function readRounds(text) {
   const rounds = Number(text);
   if (Number.isInteger(rounds) && rounds > 0) return rounds;
   throw new InvalidArgumentError("It must be a whole number above 0.");
+}
+
+function readScale(text) {
+  const scale = Number(text);
+  if (scale > 0) return scale;
+  throw new InvalidArgumentError("It must be a number above 0.");
 }
 
 async function load(name) {
@@ -37,7 +52,10 @@ async function runBench(name, options) {
   }
   const rounds = options.rounds ?? defaultRounds;
   const progress = (text) => process.stderr.write(`${name}: ${text}\n`);
-  const result = toObject(name, { rounds, ...(await run({ rounds, progress })) });
+  const result = toObject(name, {
+    rounds,
+    ...(await run({ rounds, progress, scale: options.scale })),
+  });
   process.stdout.write(`${options.json ? JSON.stringify(result) : toText(result)}\n`);
 }
 
@@ -45,6 +63,7 @@ const program = new Command("npm run bench --")
   .description("Measures the stack, alone and against others, in rounds that take turns.")
   .argument("[names...]", "benchmarks to run (default: all)")
   .option("--rounds <count>", "rounds that count, for every benchmark", readRounds)
+  .option("--scale <factor>", "sizes of netns's transfers, 0.1 for a trial", readScale, 1)
   .option("--json", "print one line of JSON a benchmark")
   .addHelpText("after", await listBenches());
 

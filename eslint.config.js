@@ -121,6 +121,10 @@ export default defineConfig(
     languageOptions: { parserOptions: { project: ["src/browser/tsconfig.json"] } },
   },
   {
+    files: ["src/worker/**/*.ts"],
+    languageOptions: { parserOptions: { project: ["src/worker/tsconfig.json"] } },
+  },
+  {
     files: TESTS,
     rules: {
       "no-restricted-syntax": [

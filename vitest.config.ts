@@ -1,6 +1,6 @@
 // Three projects: "unit" is everything that runs in this process, files side by side; "system" boots real
-// guests, one file at a time and after the others, because an emulated CPU wants a core for itself; "page"
-// does the same in a browser.
+// guests and installs the package, one file at a time and after the others, because an emulated CPU wants a
+// core for itself; "page" does the same in a browser.
 
 import { defineConfig } from "vitest/config";
 
@@ -28,7 +28,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/system/**", "test/page/**"],
+          exclude: ["test/system/**", "test/package/**", "test/page/**"],
           testTimeout: UNIT_TIMEOUT_MS,
           hookTimeout: UNIT_TIMEOUT_MS,
           sequence: { groupOrder: 0 },
@@ -38,7 +38,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "system",
-          include: ["test/system/**/*.test.ts"],
+          include: ["test/system/**/*.test.ts", "test/package/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: SYSTEM_TIMEOUT_MS,
           hookTimeout: SYSTEM_TIMEOUT_MS,

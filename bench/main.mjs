@@ -14,6 +14,9 @@ const NAMES = [
   "qemu",
   "relay",
   "netns",
+  "page",
+  "page-v86",
+  "demo",
 ];
 const NEEDED = ["dist/node.js", "wasm/out/slirp.wasm"];
 
@@ -21,12 +24,6 @@ function readRounds(text) {
   const rounds = Number(text);
   if (Number.isInteger(rounds) && rounds > 0) return rounds;
   throw new InvalidArgumentError("It must be a whole number above 0.");
-}
-
-function readScale(text) {
-  const scale = Number(text);
-  if (scale > 0) return scale;
-  throw new InvalidArgumentError("It must be a number above 0.");
 }
 
 async function load(name) {
@@ -54,7 +51,7 @@ async function runBench(name, options) {
   const progress = (text) => process.stderr.write(`${name}: ${text}\n`);
   const result = toObject(name, {
     rounds,
-    ...(await run({ rounds, progress, scale: options.scale })),
+    ...(await run({ rounds, progress, quick: options.quick })),
   });
   process.stdout.write(`${options.json ? JSON.stringify(result) : toText(result)}\n`);
 }
@@ -63,7 +60,7 @@ const program = new Command("npm run bench --")
   .description("Measures the stack, alone and against others, in rounds that take turns.")
   .argument("[names...]", "benchmarks to run (default: all)")
   .option("--rounds <count>", "rounds that count, for every benchmark", readRounds)
-  .option("--scale <factor>", "sizes of netns's transfers, 0.1 for a trial", readScale, 1)
+  .option("--quick", "a fraction of the bytes, where a benchmark has that: to see whether it works")
   .option("--json", "print one line of JSON a benchmark")
   .addHelpText("after", await listBenches());
 

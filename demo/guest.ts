@@ -6,23 +6,12 @@
  */
 import { V86 } from "v86";
 import v86Wasm from "v86/build/v86.wasm?url";
-
-/** The guest's files, as set-up makes them. */
-interface GuestImage {
-  readonly commandLine: string;
-  readonly files: Readonly<Record<"kernel" | "initrd" | "bios" | "vgaBios", string>>;
-}
-
-/** What a saved state was made of: v86's options of the very same machine. */
-interface StateStamp {
-  readonly machine: Readonly<Record<string, unknown>>;
-}
+import { loadGuest, type GuestStart, type ProgressListener } from "./guest-files.js";
 
 /** What the guest tells the page. */
 export interface GuestEvents {
   onOutput(bytes: Uint8Array): void;
-  /** Loading: what, and how much of it, 0 to 1; undefined where that is not known. */
-  onProgress(text: string, part: number | undefined): void;
+  readonly onProgress: ProgressListener;
 }
 
 /** A line of the agent's answer. */
@@ -50,22 +39,20 @@ export class Guest {
 
   /** Loads what is at `base` and starts. Fulfilled when the agent answers. */
   static async start(base: URL, events: GuestEvents): Promise<Guest> {
-    const stamp = await readJson<StateStamp>(new URL("state-virtio.json", base));
-    let options: Record<string, unknown>;
-    if (stamp) {
-      const state = await load(new URL("state-virtio.bin.zst", base), "the saved guest", events);
-      options = { ...stamp.machine, initial_state: { buffer: state } };
-    } else {
-      options = await bootOptions(base, events);
-    }
-    events.onProgress(stamp ? "Waking the guest" : "Booting Linux", undefined);
-    const guest = new Guest(options, events, stamp !== undefined);
+    const start = await loadGuest(base, events.onProgress);
+    events.onProgress(start.isRestored ? "Waking the guest" : "Booting Linux", undefined);
+    const guest = new Guest(start, events);
     await guest.#ready;
+    if (start.keep) {
+      events.onProgress("Keeping the guest's state for the next visit", undefined);
+      // A browser that keeps nothing, or not so much, boots again the next time.
+      await start.keep(await guest.emulator.save_state()).catch(() => undefined);
+    }
     await guest.#refresh();
     return guest;
   }
 
-  private constructor(options: Record<string, unknown>, events: GuestEvents, isRestored: boolean) {
+  private constructor({ options, isRestored }: GuestStart, events: GuestEvents) {
     this.#ready = new Promise((resolve) => (this.#becomeReady = resolve));
     this.emulator = new V86({
       ...options,
@@ -158,53 +145,4 @@ export class Guest {
     if (failure) pending.reject(new Error(failure.value));
     else pending.resolve(pending.facts);
   }
-}
-
-async function bootOptions(base: URL, events: GuestEvents): Promise<Record<string, unknown>> {
-  const image = await readJson<GuestImage>(new URL("image.json", base));
-  if (!image) throw new Error(`there is no guest at ${base.href}`);
-  const file = async (name: string) => ({ buffer: await load(new URL(name, base), name, events) });
-  return {
-    memory_size: 128 * 1024 * 1024,
-    vga_memory_size: 2 * 1024 * 1024,
-    net_device: { type: "virtio" },
-    uart1: true,
-    bios: await file(image.files.bios),
-    vga_bios: await file(image.files.vgaBios),
-    bzimage: await file(image.files.kernel),
-    initrd: await file(image.files.initrd),
-    cmdline: image.commandLine,
-  };
-}
-
-async function readJson<T>(url: URL): Promise<T | undefined> {
-  const response = await fetch(url);
-  const isJson = response.headers.get("Content-Type")?.includes("json") ?? false;
-  return response.ok && isJson ? ((await response.json()) as T) : undefined;
-}
-
-async function load(url: URL, what: string, events: GuestEvents): Promise<ArrayBuffer> {
-  const response = await fetch(url);
-  if (!response.ok || !response.body) {
-    throw new Error(`${url.href}: ${String(response.status)} ${response.statusText}`);
-  }
-  const total = Number(response.headers.get("Content-Length") ?? NaN);
-  const pieces: Uint8Array[] = [];
-  let loaded = 0;
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    pieces.push(value);
-    loaded += value.length;
-    const megabytes = (loaded / 1e6).toFixed(1);
-    events.onProgress(`Loading ${what}: ${megabytes} MB`, total > 0 ? loaded / total : undefined);
-  }
-  const whole = new Uint8Array(loaded);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole.buffer;
 }

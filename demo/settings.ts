@@ -3,19 +3,36 @@
  * `demo.json`.
  */
 
-/** `demo.json`, beside the page. Everything may be missing: the page then needs a relay to be named. */
+/** `demo.json`, beside the page. Everything may be missing: the page then does without a relay until one is named. */
 export interface HostSettings {
   /** Where a relay is, relative to the page: `relay/`. */
   readonly relay?: string;
+  /** What the relay wants for opening ports on its machine. */
+  readonly listenToken?: string;
   /** Resolvers that the relay reaches. */
   readonly dnsServers?: readonly string[];
-  /** Where the guest's files are, relative to the page. Default `guest/`. */
+  /** Names that the page knows, and their addresses: of this machine, for the guest to find it. */
+  readonly names?: Readonly<Record<string, string>>;
+  /** Where the guest's files are, relative to the page. Default `image/`. */
   readonly guest?: string;
-  /** A page that the guest can fetch, as the guest names it. */
+  /** A page that the guest can fetch through the relay, as the guest names it. */
   readonly hello?: string;
 }
 
-const KEPT_KEY = "slirp-wasm.relay";
+/** How the guest's connections leave the page. */
+export const Way = { page: "page", wisp: "wisp", fetch: "fetch" } as const;
+
+/** One of {@link Way}. */
+export type Way = (typeof Way)[keyof typeof Way];
+
+/** What can be chosen, kept and shared. */
+export interface Choice {
+  readonly way: Way;
+  /** A Wisp URL; for `wisp` alone. */
+  readonly relay: string;
+}
+
+const KEPT_KEY = "slirp-wasm.choice";
 
 /** Reads `demo.json`; where there is none, nothing is set. */
 export async function readHostSettings(): Promise<HostSettings> {
@@ -24,29 +41,42 @@ export async function readHostSettings(): Promise<HostSettings> {
   return response?.ok && isJson ? ((await response.json()) as HostSettings) : {};
 }
 
-/** The relay to use; undefined where nobody has named one. */
-export function chosenRelay({ relay }: HostSettings): string | undefined {
-  const linked = new URLSearchParams(location.hash.slice(1)).get("relay");
-  return linked ?? localStorage.getItem(KEPT_KEY) ?? ownRelay(relay);
+/** The choice in force. Where nothing was chosen: the page's own relay, or none. */
+export function readChoice({ relay }: HostSettings): Choice {
+  const usual: Choice = { way: relay === undefined ? Way.fetch : Way.page, relay: "" };
+  const text = location.hash.length > 1 ? location.hash.slice(1) : localStorage.getItem(KEPT_KEY);
+  if (text === null) return usual;
+  const chosen = new URLSearchParams(text);
+  const way = Object.values(Way).find((value) => value === chosen.get("way"));
+  const url = chosen.get("relay") ?? "";
+  if (way === undefined || (way === Way.page && relay === undefined)) return usual;
+  return way === Way.wisp && url === "" ? usual : { way, relay: url };
 }
 
-/** Keeps a relay for the next time; "" goes back to the page's own. */
-export function keepRelay(url: string): void {
+/** Keeps a choice for the next time, in place of what a link has brought. */
+export function keepChoice(choice: Choice): void {
   history.replaceState(null, "", location.pathname + location.search);
-  if (url === "") localStorage.removeItem(KEPT_KEY);
-  else localStorage.setItem(KEPT_KEY, url);
+  localStorage.setItem(KEPT_KEY, asText(choice));
 }
 
 /** A link that brings others to the same settings. */
-export function shareLink(relay: string): string {
+export function shareLink(choice: Choice): string {
   const link = new URL(location.href);
-  link.hash = new URLSearchParams({ relay }).toString();
+  link.hash = asText(choice);
   return link.href;
 }
 
-function ownRelay(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  const url = new URL(path, location.href);
+/** The Wisp URL of a choice; undefined where it does without a relay. */
+export function relayOf({ way, relay }: Choice, host: HostSettings): string | undefined {
+  if (way === Way.fetch) return undefined;
+  if (way === Way.wisp) return relay;
+  const url = new URL(host.relay ?? "", location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
+}
+
+function asText({ way, relay }: Choice): string {
+  const parameters = new URLSearchParams({ way });
+  if (way === Way.wisp) parameters.set("relay", relay);
+  return parameters.toString();
 }

@@ -8,6 +8,7 @@
 
 #include "descriptors.h"
 #include "frame-port.h"
+#include "pass-descriptor.h"
 
 NAPI_MODULE_INIT()
 {
@@ -20,6 +21,7 @@ NAPI_MODULE_INIT()
         FUNCTION("control", control_tun),
         FUNCTION("getDeviceNamespace", get_device_namespace),
         FUNCTION("prepareDescriptor", prepare_descriptor),
+        FUNCTION("closeDescriptor", close_descriptor),
         FUNCTION("makeSocketPair", make_socket_pair),
         FUNCTION("receiveDescriptor", receive_descriptor),
     };

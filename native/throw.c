@@ -1,15 +1,19 @@
 #include "throw.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
 
 napi_value throw_errno(napi_env env, int error, const char *syscall_name)
 {
-    /* libuv's numbers are the system's, negated; its names are the ones that Node's own errors have. */
-    const char *name = uv_err_name(-error);
-    char message[160];
-    snprintf(message, sizeof message, "%s: %s, %s", name, uv_strerror(-error), syscall_name);
+    /* libuv's numbers are the system's, negated; its names are the ones that Node's own errors have. One that TAPs give it lacks. */
+    char name[64] = "EBADFD", reason[96] = "the device is gone", message[200];
+    if (error != EBADFD) {
+        uv_err_name_r(-error, name, sizeof name);
+        uv_strerror_r(-error, reason, sizeof reason);
+    }
+    snprintf(message, sizeof message, "%s: %s, %s", name, reason, syscall_name);
     napi_value code, text, object, value;
     if (napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code) == napi_ok &&
         napi_create_string_utf8(env, message, NAPI_AUTO_LENGTH, &text) == napi_ok &&

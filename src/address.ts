@@ -3,9 +3,9 @@
  *
  * Text is what Node's and a browser's interfaces take; bytes are what goes into linear memory. Parsing is strict: only the
  * forms that RFC 4291 (IPv6) and four decimal parts without leading zeros (IPv4) allow, because "010.1" means different
- * hosts to different programs.
+ * hosts to different programs. No library reads them for us: what a page loads as it stands, without a bundler, can have no
+ * bare import, in a worker not even with an import map.
  */
-import ipaddr from "ipaddr.js";
 
 /** IP version of an address. */
 export type IpFamily = 4 | 6;
@@ -54,23 +54,51 @@ function parseIpv4(text: string): Uint8Array | undefined {
   return Uint8Array.from(parts, Number);
 }
 
-/**
- * The dotted decimal end that an IPv6 address may have (RFC 4291, 2.2.3) is read here, as two groups: ipaddr.js takes
- * leading zeros and hexadecimal in it, and reads `::1.2.3.4` as `::ffff:1.2.3.4`.
- */
+const IPV6_GROUPS = 8;
+
+/** Groups of at most four hexadecimal digits, of which one run of zeros may be left out, and a dotted end (RFC 4291, 2.2). */
 function parseIpv6(text: string): Uint8Array | undefined {
-  if (!text.includes(":") || text.includes("%")) return undefined;
-  let groups = text;
-  if (text.includes(".")) {
-    const end = text.lastIndexOf(":") + 1;
-    const embedded = parseIpv4(text.slice(end));
-    if (!embedded) return undefined;
-    const [a = 0, b = 0, c = 0, d = 0] = embedded;
-    groups = `${text.slice(0, end)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  const [head = "", tail, ...more] = text.split("::");
+  if (more.length > 0 || !text.includes(":")) return undefined;
+  const first = readGroups(head, tail === undefined);
+  const last = readGroups(tail ?? "", true);
+  if (!first || !last) return undefined;
+  const missing = IPV6_GROUPS - first.length - last.length;
+  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
+  const groups = [...first, ...new Array<number>(missing).fill(0), ...last];
+  return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+/** Undefined where the text is not a list of groups. `isEnd`: its last part may be an IPv4 address. */
+function readGroups(text: string, isEnd: boolean): number[] | undefined {
+  if (text === "") return [];
+  const parts = text.split(":");
+  const groups: number[] = [];
+  for (const [index, part] of parts.entries()) {
+    const embedded = isEnd && index === parts.length - 1 ? parseIpv4(part) : undefined;
+    if (embedded) {
+      const [a = 0, b = 0, c = 0, d = 0] = embedded;
+      groups.push((a << 8) | b, (c << 8) | d);
+    } else if (/^[\da-f]{1,4}$/i.test(part)) groups.push(parseInt(part, 16));
+    else return undefined;
   }
-  return ipaddr.IPv6.isValid(groups)
-    ? Uint8Array.from(ipaddr.IPv6.parse(groups).toByteArray())
-    : undefined;
+  return groups;
+}
+
+/** RFC 5952: no leading zeros, lower case, and the first of the longest runs of zeros left out, where it is one of two or more. */
+function formatIpv6(bytes: Uint8Array): string {
+  const groups = Array.from({ length: IPV6_GROUPS }, (_, i) =>
+    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
+  );
+  let start = 0;
+  let length = 1;
+  for (let from = 0; from < IPV6_GROUPS; from++) {
+    let end = from;
+    while (groups[end] === "0") end++;
+    if (end - from > length) [start, length] = [from, end - from];
+  }
+  if (length === 1) return groups.join(":");
+  return `${groups.slice(0, start).join(":")}::${groups.slice(start + length).join(":")}`;
 }
 
 /** Makes an address of 4 or 16 bytes in network byte order. The bytes are copied. */
@@ -79,11 +107,7 @@ export function ipAddressFromBytes(bytes: Uint8Array): IpAddress {
   if (copy.length === 4) return { family: 4, address: copy.join("."), bytes: copy };
   if (copy.length !== 16)
     throw new RangeError(`an IP address has 4 or 16 bytes, not ${String(copy.length)}`);
-  return {
-    family: 6,
-    address: new ipaddr.IPv6(Array.from(copy)).toRFC5952String(),
-    bytes: copy,
-  };
+  return { family: 6, address: formatIpv6(copy), bytes: copy };
 }
 
 /** Reads an IP address that is known to be well-formed (a constant, a system call's answer). Throws a RangeError else. */

@@ -3,17 +3,13 @@
  *
  *     const slirp = await createSlirp({ relay: "wss://relay.example.org/" });
  */
-import { createWispHostNetwork, type WispHostNetworkOptions } from "./browser/wisp-host-network.js";
-import type { WispRelay } from "./browser/wisp-relays.js";
 import type { NetBackend } from "./backend.js";
 import type { OpenBackendOptions as OpenOn } from "./backends/registry.js";
-import type { HostNetwork } from "./host-network.js";
-import {
-  createSlirp as createSlirpOn,
-  openBackend as openBackendOn,
-  type CreateSlirpOptions as CreateOn,
-} from "./index.js";
+import { openBackend as openBackendOn } from "./index.js";
+import { createPageSlirp, type PageSlirpOptions } from "./page-slirp.js";
 import type { Slirp } from "./slirp/slirp.js";
+import type { SlirpBackend } from "./slirp-backend.js";
+import type { WorkerOption } from "./worker/start-worker.js";
 
 export * from "./index.js";
 export type { WispCredentials } from "./browser/wisp-handshake.js";
@@ -22,33 +18,56 @@ export {
   WispHostNetwork,
   type WispHostNetworkOptions,
 } from "./browser/wisp-host-network.js";
+export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
+export {
+  createWsproxyHostNetwork,
+  WsproxyHostNetwork,
+  type WsproxyHostNetworkOptions,
+} from "./browser/wsproxy-host-network.js";
+export {
+  createFetchHostNetwork,
+  type FetchHostNetworkOptions,
+  type RefusedConnection,
+} from "./browser/fetch-host-network.js";
+export type { HttpRequestReport } from "./browser/fetch-gateway.js";
+export { withNames, type NameOptions } from "./browser/named-host-network.js";
+export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
+export type { StaticNameTable } from "./browser/static-names.js";
+export {
+  createRoutedHostNetwork,
+  type RoutedHostNetworkOptions,
+  type RouteRule,
+  type RouteTarget,
+} from "./browser/routed-host-network.js";
+export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
+export type { WorkerOption } from "./worker/start-worker.js";
+export type { WorkerLike } from "./worker/worker-link.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";
 
-/** As everywhere, but instead of a host network, relays can be named. */
-export interface CreateSlirpOptions extends Omit<CreateOn, "hostNetwork"> {
-  /** A Wisp relay, or several, best first: `wss://relay.example.org/`. */
-  readonly relay?: string | WispRelay | readonly (string | WispRelay)[];
-  /** More of the relays' host network; see {@link WispHostNetworkOptions}. */
-  readonly wisp?: Omit<WispHostNetworkOptions, "relays">;
-  /** Instead of `relay`. */
-  readonly hostNetwork?: HostNetwork;
+/** As everywhere, but instead of a host network, relays can be named, and the stack can run in a worker. */
+export interface CreateSlirpOptions extends PageSlirpOptions {
+  /**
+   * Runs stack and relays in a dedicated worker; see {@link WorkerOption}. All other options go there by message: callbacks are called
+   * here, other functions and `hostNetwork` are refused. Default: the thread that calls.
+   */
+  readonly worker?: WorkerOption | false | undefined;
 }
 
 /**
  * Makes a stack. Where relays are named, it has a host network of its own on them and closes it with itself.
- * @throws SlirpError `invalidConfiguration` where neither a relay nor a host network is given, and what the other entries throw.
+ * @throws SlirpError `invalidConfiguration` where neither a relay nor a host network is given, `workerFailed` where the worker does not
+ * start, `unsupportedOption` for what cannot go into it, and what the other entries throw.
  */
-export async function createSlirp(options: CreateSlirpOptions): Promise<Slirp> {
-  const { relay, wisp, hostNetwork, ...rest } = options;
-  if (hostNetwork) return createSlirpOn({ ...rest, hostNetwork });
-  const relays = relay === undefined ? [] : isList(relay) ? relay : [relay];
-  const network = createWispHostNetwork({ ...wisp, relays });
-  try {
-    return await createSlirpOn({ ...rest, hostNetwork: network, ownsNetwork: true });
-  } catch (error) {
-    await network.close();
-    throw error;
-  }
+export function createSlirp(
+  options: CreateSlirpOptions & { readonly worker?: false | undefined },
+): Promise<Slirp>;
+export function createSlirp(options: CreateSlirpOptions): Promise<SlirpBackend>;
+export async function createSlirp(options: CreateSlirpOptions): Promise<SlirpBackend> {
+  const { worker, ...rest } = options;
+  if (worker === undefined || worker === false) return createPageSlirp(rest);
+  // A page without a worker does not load what it takes.
+  const { createWorkerSlirp } = await import("./worker/create-worker-slirp.js");
+  return createWorkerSlirp(worker, rest, () => import("./slirp/guest-fetch.js"));
 }
 
 /** As everywhere, and how a stack is made. */
@@ -61,11 +80,4 @@ export interface OpenBackendOptions extends OpenOn {
 export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
   const { stack, ...rest } = options;
   return openBackendOn(name, { createSlirp: (slirp) => createSlirp({ ...stack, slirp }), ...rest });
-}
-
-/** Array.isArray forgets what is in a readonly array. */
-function isList(
-  relay: string | WispRelay | readonly (string | WispRelay)[],
-): relay is readonly (string | WispRelay)[] {
-  return Array.isArray(relay);
 }

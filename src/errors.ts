@@ -43,6 +43,8 @@ export const ErrorCode = {
   connectionReset: "ERR_SLIRP_CONNECTION_RESET",
   /** A server did not answer in HTTP/1.1; the message says where it went wrong. */
   badHttpResponse: "ERR_SLIRP_BAD_HTTP_RESPONSE",
+  /** The worker that has the stack could not be started, or is gone. The backend must be closed; others go on. */
+  workerFailed: "ERR_SLIRP_WORKER_FAILED",
 } as const;
 
 /** One of the values of {@link ErrorCode}. */

@@ -15,7 +15,7 @@ import { ErrorCode, SlirpError } from "./errors.js";
 import type { HostNetwork } from "./host-network.js";
 import { loadModule, type ModuleSource } from "./slirp/load-module.js";
 import { Slirp } from "./slirp/slirp.js";
-import type { LogLevel } from "./slirp/stack.js";
+import type { LogLevel } from "./slirp-backend.js";
 import type { SlirpOptions } from "./slirp-options.js";
 
 export * from "./address.js";
@@ -23,6 +23,7 @@ export * from "./backend.js";
 export * from "./config/index.js";
 export * from "./errors.js";
 export * from "./host-network.js";
+export type * from "./slirp-backend.js";
 export * from "./slirp-options.js";
 export type { TapLinkOptions, TapOptions } from "./tap-options.js";
 export * from "./virtio-net.js";
@@ -46,11 +47,6 @@ export type { FrameQueueLimits } from "./frame-queue.js";
 export type { WebSocketClass, WebSocketLike } from "./web-socket.js";
 export { loadModule, type ModuleSource } from "./slirp/load-module.js";
 export { Slirp, type SlirpParts } from "./slirp/slirp.js";
-export type { LogLevel } from "./slirp/stack.js";
-export type { GuestChannel, GuestChannelOptions } from "./slirp/guest-channels.js";
-export type { GuestConnectOptions } from "./slirp/guest-connections.js";
-export type { GuestSocket, GuestSocketInfo, SocketBytes } from "./slirp/guest-socket.js";
-export type { SocketDescription } from "./slirp/socket-table.js";
 
 /** How a stack is made; see {@link createSlirp}. */
 export interface CreateSlirpOptions {

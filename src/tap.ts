@@ -11,6 +11,13 @@ import { parseTapName } from "./config/index.js";
 
 export { openTap, openTapQueues, type OpenTapOptions } from "./backends/tap.js";
 export { TapBackend } from "./backends/tap-backend.js";
+export { deleteTap, listTaps, type TapDetails } from "./backends/tap-details.js";
+export {
+  TapInstances,
+  type TapInstance,
+  type TapInstanceDetails,
+  type TapInstanceOptions,
+} from "./backends/tap-instances.js";
 export type { TapDevice } from "./backends/tap-device.js";
 export type { LinkState } from "./backends/tap-link-watch.js";
 export type { OffloadSwitches } from "./backends/tap-offloads.js";

@@ -157,6 +157,25 @@ export function isHeaderLength(length: number): length is HeaderLength {
 }
 
 /**
+ * Why these features cannot be set where those are available; undefined where they can. Long frames have unfinished checksums, so
+ * that each way needs the feature for them (virtio 1.2, 5.1.3.1).
+ */
+export function featureConflict(features: bigint, available: bigint): string | undefined {
+  const { checksum, hostTso4, hostTso6, hostUfo, hostUso } = VirtioNetFeature;
+  const { guestChecksum, guestTso4, guestTso6 } = VirtioNetFeature;
+  const unknown = features & ~available;
+  if (unknown !== 0n) return `it has no features 0x${unknown.toString(16)}`;
+  const longFromGuest = hostTso4 | hostTso6 | hostUfo | hostUso;
+  if ((features & longFromGuest) !== 0n && (features & checksum) === 0n) {
+    return "long frames from the guest need the feature checksum (bit 0)";
+  }
+  if ((features & (guestTso4 | guestTso6)) !== 0n && (features & guestChecksum) === 0n) {
+    return "long frames towards the guest need the feature guestChecksum (bit 1)";
+  }
+  return undefined;
+}
+
+/**
  * Cuts the header off: a view on the frame behind it, not a copy. The view is empty where there is no more than a header.
  */
 export function stripHeader(framed: Uint8Array, headerLength: HeaderLength): Uint8Array {

@@ -95,19 +95,20 @@ export function encodePassword({ user, password }: WispPassword): Uint8Array {
 }
 
 /**
- * Reads either draft: 6 (`u8 user length | user | password`) or 5 (`u8 user length | u8 password length | user | password`).
+ * Reads either draft: 6 (`u8 user length | user | password`) or 5 (`u8 user length | u16 password length | user | password`).
  * Draft 5's lengths add up to the whole exactly. Where they do by chance in draft 6 both readings are candidates: the first
  * is draft 5's.
  */
 export function decodePassword(metadata: Uint8Array): readonly WispPassword[] {
   const candidates: WispPassword[] = [];
-  const [userLength = 0, passwordLength = 0] = metadata;
+  const [userLength = 0, lower = 0, upper = 0] = metadata;
   const add = (from: number): void => {
     const user = text(metadata.subarray(from, from + userLength));
     const password = text(metadata.subarray(from + userLength));
     if (user !== undefined && password !== undefined) candidates.push({ user, password });
   };
-  if (metadata.length >= 2 && metadata.length === 2 + userLength + passwordLength) add(2);
+  const passwordLength = lower + 256 * upper;
+  if (metadata.length >= 3 && metadata.length === 3 + userLength + passwordLength) add(3);
   if (metadata.length >= 1 + userLength && metadata.length > 0) add(1);
   return candidates;
 }

@@ -12,6 +12,8 @@ const MTUS = [1500, 65_520];
 const SECONDS = 4;
 const GETS = 2000;
 const ECHOES = 10_000;
+/** Of times and counts, with --quick. */
+const QUICK = 0.1;
 const PEERS = ["slirp4netns", "iperf3"];
 
 export const description = "a network namespace: slirp-wasm netns against slirp4netns";
@@ -59,7 +61,8 @@ async function measureProgram(program, mtuBytes, { ports, scale }) {
   }
 }
 
-export async function run({ rounds, progress, scale = 1 }) {
+export async function run({ rounds, progress, quick = false }) {
+  const scale = quick ? QUICK : 1;
   const server = new Child("traffic-server");
   try {
     const setting = { ports: await server.ask("listen"), scale };

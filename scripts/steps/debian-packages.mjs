@@ -15,6 +15,7 @@ export const PROGRAMS = [
   { command: "qemu-system-x86_64", package: "qemu-system-x86", purpose: "for QEMU guests" },
   { command: "chromium", package: "chromium", purpose: "to test the page" },
   { command: "tshark", package: "tshark", purpose: "to read captures back in tests" },
+  { command: "websockify", package: "websockify", purpose: "to test against a relay of others" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
   { command: "curl", package: "curl", purpose: "for tests in network namespaces" },
   { command: "slirp4netns", package: "slirp4netns", purpose: "to compare ours with" },

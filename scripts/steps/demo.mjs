@@ -6,8 +6,10 @@ export default {
   after: ["npm-packages", "wasm-module", "typescript"],
   // What the page is a user of changes with src/.
   inputs: () => ["demo", "src", "vite.config.ts", "package-lock.json", "wasm/out/slirp.wasm"],
-  outputs: () => ["build/demo/index.html"],
+  outputs: () => ["build/demo/index.html", "build/demo/service-worker.js"],
   async run(ctx) {
-    await ctx.exec(process.execPath, ["node_modules/vite/bin/vite.js", "build"]);
+    const build = ["node_modules/vite/bin/vite.js", "build"];
+    await ctx.exec(process.execPath, build);
+    await ctx.exec(process.execPath, [...build, "--mode", "service-worker"]);
   },
 };

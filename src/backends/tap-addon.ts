@@ -63,6 +63,8 @@ export interface TapAddon {
   control(fd: number, request: TunRequest, value: number): number;
   getDeviceNamespace(fd: number): number;
   prepareDescriptor(fd: number): number;
+  /** Of one that was opened by the addon; Node's `close` warns of those. */
+  closeDescriptor(fd: number): void;
   makeSocketPair(): [ours: number, theirs: number];
   receiveDescriptor(socket: number): number;
 }

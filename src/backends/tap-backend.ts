@@ -17,7 +17,6 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { isHeaderLength } from "../virtio-net.js";
 import {
   MAX_PIECES,
   PORT_ANSWERS,
@@ -27,7 +26,7 @@ import {
   type FramePort,
   type TapAddon,
 } from "./tap-addon.js";
-import type { TapDescriptor } from "./tap-descriptor.js";
+import { claimDescriptor, unclaimDescriptor, type TapDescriptor } from "./tap-descriptor.js";
 import { TapDevice } from "./tap-device.js";
 import { TapCounters } from "./tap-counters.js";
 import { codeOf, deviceError, errnoError } from "./tap-errors.js";
@@ -71,29 +70,33 @@ export class TapBackend implements NetBackend {
 
   /** The descriptor is the backend's from then on, unless this throws. The script is run before the device is closed. */
   constructor(addon: TapAddon, descriptor: TapDescriptor, downScript?: DownScript) {
+    claimDescriptor(descriptor.fd);
     this.#downScript = downScript;
     this.#fd = descriptor.fd;
     this.interfaceName = descriptor.name;
     this.name = `tap:${descriptor.name}`;
-    this.device = new TapDevice(addon, descriptor);
+    try {
+      this.device = new TapDevice(addon, descriptor);
+      this.#port = this.#openPort(addon, descriptor);
+    } catch (cause) {
+      unclaimDescriptor(descriptor.fd);
+      throw deviceError(`${this.name} cannot be used`, cause);
+    }
     this.#watch = new LinkWatch(addon, descriptor, (state) => {
       this.#onLinkState(state);
     });
-    const { bytes, offsets, lengths } = this.#batch;
-    const onEvent = (event: number, value: number): void => {
-      this.#onEvent(event, value);
-    };
-    try {
-      const { fd } = descriptor;
-      this.#port = new addon.FramePort(fd, bytes, offsets, lengths, this.#answers, onEvent, true);
-    } catch (cause) {
-      this.#watch.close();
-      throw deviceError(`${this.name} cannot be watched`, cause);
-    }
     this.device.onHeaderChange = () => {
       this.#updateHeaders();
     };
     this.#updateHeaders();
+  }
+
+  #openPort(addon: TapAddon, { fd }: TapDescriptor): FramePort {
+    const { bytes, offsets, lengths } = this.#batch;
+    const onEvent = (event: number, value: number): void => {
+      this.#onEvent(event, value);
+    };
+    return new addon.FramePort(fd, bytes, offsets, lengths, this.#answers, onEvent, true);
   }
 
   get callbacks(): BackendCallbacks | undefined {
@@ -184,10 +187,6 @@ export class TapBackend implements NetBackend {
 
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.#assertOpen("setCapabilities");
-    if (!isHeaderLength(headerLength)) {
-      const text = `${this.name} cannot do header length ${String(headerLength)}`;
-      throw new SlirpError(ErrorCode.unsupportedCapability, text);
-    }
     this.device.agree(features, headerLength);
     if (!this.#peeked.reshape(this.#headerLength, headerLength)) this.#counters.countReceiveDrop();
     this.#headerLength = headerLength;
@@ -252,7 +251,7 @@ export class TapBackend implements NetBackend {
     this.#callbacks = undefined;
     this.#downScript?.cancel();
     this.#watch.close();
-    this.#port.close(true);
+    this.#closePort(true);
     return this.#fd;
   }
 
@@ -269,8 +268,13 @@ export class TapBackend implements NetBackend {
         await this.#downScript.run();
       }
     } finally {
-      this.#port.close(false);
+      this.#closePort(false);
     }
+  }
+
+  #closePort(keepDescriptor: boolean): void {
+    unclaimDescriptor(this.#fd);
+    this.#port.close(keepDescriptor);
   }
 
   #onLinkState(state: LinkState): void {
@@ -343,13 +347,11 @@ export class TapBackend implements NetBackend {
 
   /** Not from within a call that the NIC itself makes. */
   #failSoon(error: unknown): void {
-    queueMicrotask(() => {
-      if (!this.#closing) this.#fail(error);
-    });
+    queueMicrotask(() => this.#fail(error));
   }
 
   #fail(cause: unknown): void {
-    if (this.#failed) return;
+    if (this.#failed || this.#closing) return;
     this.#failed = true;
     this.#port.setReading(false);
     this.#callbacks?.onError?.(deviceError(`${this.name} is gone`, cause));

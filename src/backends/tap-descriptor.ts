@@ -1,7 +1,6 @@
 /**
  * Comes by descriptors of TAP devices: opens them by name, or takes over what was opened elsewhere.
  */
-import { closeSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { TunFlag, TunRequest, type TapAddon } from "./tap-addon.js";
@@ -59,7 +58,7 @@ export function openTapDescriptor(addon: TapAddon, options: TapDeviceOptions = {
       fd = addon.openTun(devicePath, namespaceFd);
       return attach(addon, fd, name, options);
     } catch (cause) {
-      if (fd >= 0) closeSync(fd);
+      if (fd >= 0) addon.closeDescriptor(fd);
       const isOurs =
         cause instanceof SlirpError || (cause as { syscall?: unknown }).syscall === "setns";
       throw isOurs ? cause : deviceError(`the TAP ${JSON.stringify(name)} cannot be opened`, cause);
@@ -114,4 +113,21 @@ export function adoptTapDescriptor(addon: TapAddon, fd: number): TapDescriptor {
   } catch (cause) {
     throw cause instanceof SlirpError ? cause : deviceError(what, cause);
   }
+}
+
+/** Descriptors of open backends: two that close the same one would close somebody else's. */
+const claimed = new Set<number>();
+
+/** @throws SlirpError `deviceFailed` where another backend has it */
+export function claimDescriptor(fd: number): void {
+  if (claimed.has(fd)) {
+    const text = `the descriptor ${fd} is another TAP backend's; open it once, or release it there before`;
+    throw new SlirpError(ErrorCode.deviceFailed, text);
+  }
+  claimed.add(fd);
+}
+
+/** It is nobody's any more. */
+export function unclaimDescriptor(fd: number): void {
+  claimed.delete(fd);
 }

@@ -6,7 +6,7 @@
  */
 import type { HeaderLength } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { HEADER_LENGTHS, VirtioNetFeature } from "../virtio-net.js";
+import { HEADER_LENGTHS, isHeaderLength, VirtioNetFeature } from "../virtio-net.js";
 import { TunFlag, TunRequest, type TapAddon } from "./tap-addon.js";
 import type { TapDescriptor } from "./tap-descriptor.js";
 import { codeOf, deviceError } from "./tap-errors.js";
@@ -92,6 +92,9 @@ export class TapDevice {
 
   /** See `NetBackend.setCapabilities`. @throws SlirpError `unsupportedCapability`, `deviceFailed`; nothing has changed then */
   agree(features: bigint, headerLength: HeaderLength): void {
+    if (!isHeaderLength(headerLength)) {
+      throw this.#incapable(`there is no header of ${String(headerLength)} bytes`);
+    }
     const missing = features & ~this.features(headerLength);
     const wanted = offloadsOf(features);
     const problem =
@@ -112,6 +115,11 @@ export class TapDevice {
     const next = { ...this.#switches, ...switches };
     if (this.hasHeader) setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, next));
     Object.assign(this.#switches, next);
+  }
+
+  /** What {@link switchOffloads} has set. */
+  get offloadSwitches(): Readonly<OffloadSwitches> {
+    return { ...this.#switches };
   }
 
   /**

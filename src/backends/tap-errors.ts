@@ -34,8 +34,11 @@ export function deviceError(
   return new SlirpError(ErrorCode.deviceFailed, text, { cause });
 }
 
+/** Numbers of Linux that Node has no name for. */
+const NAMELESS: Readonly<Record<number, string>> = { 77: "EBADFD" };
+
 /** An Error as the system's calls give them, of a number that a callback was given. */
 export function errnoError(errno: number, syscall: string): Error {
-  const code = errno > 0 ? getSystemErrorName(-errno) : "EIO";
+  const code = errno > 0 ? (NAMELESS[errno] ?? getSystemErrorName(-errno)) : "EIO";
   return Object.assign(new Error(`${code}, ${syscall}`), { code, errno, syscall });
 }

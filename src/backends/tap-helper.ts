@@ -3,7 +3,6 @@
  * (SCM_RIGHTS). The protocol is that of QEMU's bridge helper, so that an installed `qemu-bridge-helper` serves us too.
  */
 import { spawn } from "node:child_process";
-import { closeSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapAddon } from "./tap-addon.js";
 
@@ -26,17 +25,17 @@ export async function openByHelper(addon: TapAddon, options: HelperOptions): Pro
   const [ours, theirs] = addon.makeSocketPair();
   try {
     const ending = runHelper(options, theirs);
-    closeSync(theirs);
+    addon.closeDescriptor(theirs);
     const { problem, words } = await ending;
     options.signal?.throwIfAborted();
     // What it sent before it ended lies in the socket.
     const fd = addon.receiveDescriptor(ours);
     if (problem === undefined && fd >= 0) return fd;
-    if (fd >= 0) closeSync(fd);
+    if (fd >= 0) addon.closeDescriptor(fd);
     const what = `the helper ${JSON.stringify(options.helper)} ${problem ?? "sent no descriptor"}`;
     throw new SlirpError(ErrorCode.deviceFailed, words === "" ? what : `${what}: ${words}`);
   } finally {
-    closeSync(ours);
+    addon.closeDescriptor(ours);
   }
 }
 

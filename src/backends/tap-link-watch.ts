@@ -5,7 +5,6 @@
  * A descriptor may be attached to an interface of another network namespace, and the interface may be moved to one while it is open; the
  * kernel tells which one it is in. The watch never keeps the process alive.
  */
-import { closeSync } from "node:fs";
 import { PORT_ANSWERS, PortEvent, type FramePort, type TapAddon } from "./tap-addon.js";
 import type { TapDescriptor } from "./tap-descriptor.js";
 import { codeOf } from "./tap-errors.js";
@@ -121,7 +120,7 @@ export class LinkWatch {
     try {
       monitor = new this.#addon.FramePort(fd, bytes, offsets, lengths, answers, onEvent, false);
     } catch (error) {
-      closeSync(fd);
+      this.#addon.closeDescriptor(fd);
       throw error;
     }
     monitor.setReferenced(false);
@@ -175,6 +174,6 @@ function openSocketsOf(addon: TapAddon, fd: number): { socket: RouteSocket; moni
     socket?.close();
     throw error;
   } finally {
-    if (namespaceFd >= 0) closeSync(namespaceFd);
+    if (namespaceFd >= 0) addon.closeDescriptor(namespaceFd);
   }
 }

@@ -4,7 +4,7 @@
  * A socket belongs to the network namespace that it was made in, whatever the process does later. The kernel works a request off within
  * `write`, so that its answer lies ready when that returns: no waiting, no thread. Integers are in the machine's byte order.
  */
-import { closeSync, readSync, writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import type { TapAddon } from "./tap-addon.js";
 import { errnoError } from "./tap-errors.js";
@@ -141,12 +141,14 @@ interface Header {
 
 /** A socket for requests; see the top of the file. */
 export class RouteSocket {
+  readonly #addon: TapAddon;
   readonly #fd: number;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #sequence = 0;
   #closed = false;
 
-  private constructor(fd: number) {
+  private constructor(addon: TapAddon, fd: number) {
+    this.#addon = addon;
     this.#fd = fd;
   }
 
@@ -157,7 +159,7 @@ export class RouteSocket {
 
   /** The same by the namespace's descriptor, which stays the caller's. */
   static openAt(addon: TapAddon, namespaceFd: number): RouteSocket {
-    return new RouteSocket(addon.openNetlink(namespaceFd, 0));
+    return new RouteSocket(addon, addon.openNetlink(namespaceFd, 0));
   }
 
   /**
@@ -195,7 +197,7 @@ export class RouteSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    closeSync(this.#fd);
+    this.#addon.closeDescriptor(this.#fd);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,6 @@
 /**
  * Opens TAP backends: by name, on descriptors that somebody else opened, or by a helper.
  */
-import { closeSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { loadTapAddon, TunFlag, type TapAddon } from "./tap-addon.js";
@@ -79,7 +78,7 @@ async function openHelped(
   try {
     return adoptTapDescriptor(addon, fd);
   } catch (error) {
-    closeSync(fd);
+    addon.closeDescriptor(fd);
     throw error;
   }
 }
@@ -95,7 +94,7 @@ function openQueues(addon: TapAddon, options: TapOptions, count: number): TapDes
     }
     return descriptors;
   } catch (error) {
-    for (const { fd } of descriptors) closeSync(fd);
+    for (const { fd } of descriptors) addon.closeDescriptor(fd);
     throw error;
   }
 }
@@ -153,7 +152,7 @@ async function setUp(
   } catch (error) {
     undoLink?.();
     for (const backend of backends) backend.releaseDescriptor();
-    if (areOurs) for (const { fd } of descriptors) closeSync(fd);
+    if (areOurs) for (const { fd } of descriptors) addon.closeDescriptor(fd);
     throw error;
   } finally {
     socket?.close();

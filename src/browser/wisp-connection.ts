@@ -19,6 +19,7 @@ import {
   type WispExtension,
   type WispPacket,
 } from "../wisp.js";
+import { decodeListenPacket, type BindResult, type ListenPacket } from "../wisp-listen.js";
 import {
   answerInfo,
   PLAIN_FEATURES,
@@ -28,7 +29,7 @@ import {
 import { WEB_SOCKET_OPEN, type WebSocketClass, type WebSocketLike } from "./web-socket.js";
 
 /** Bytes of a TCP stream that the relay may send unasked: what one stream holds at most on this side. */
-export const STREAM_WINDOW_BYTES = 256 * 1024;
+export const STREAM_WINDOW_BYTES = 384 * 1024;
 
 /** Bytes that wait in the WebSocket above which streams keep theirs, so that a short question need not wait behind long answers. */
 const CONGESTED_BYTES = 1024 * 1024;
@@ -51,6 +52,14 @@ export interface WispStreamPeer {
   onLost(): void;
   /** There is room in the WebSocket again. */
   onUncongested(): void;
+}
+
+/** What a connection tells of a listener, beside what it tells of a stream. */
+export interface WispListenPeer extends WispStreamPeer {
+  /** What became of LISTEN; the id of one that was refused is free again. */
+  onBound(result: BindResult, port: number, text: string): void;
+  /** Somebody connected: stream `id`, to be adopted at once or closed. */
+  onIncoming(id: number, address: string, port: number): void;
 }
 
 /** What a connection tells of itself. */
@@ -79,6 +88,7 @@ export class WispConnection {
   readonly #observer: WispConnectionObserver;
   readonly #credentials: WispCredentials;
   readonly #streams = new Map<number, WispStreamPeer>();
+  readonly #listeners = new Map<number, WispListenPeer>();
   #nextId = 1;
   #open = false;
   #ended = false;
@@ -127,9 +137,22 @@ export class WispConnection {
     return id;
   }
 
+  /** The same for a listener. */
+  attachListener(peer: WispListenPeer): number {
+    const id = this.attach(peer);
+    this.#listeners.set(id, peer);
+    return id;
+  }
+
+  /** A stream that the relay has begun. */
+  adopt(id: number, peer: WispStreamPeer): void {
+    this.#streams.set(id, peer);
+  }
+
   /** The stream is over: what still comes for it means nothing. */
   detach(id: number): void {
     this.#streams.delete(id);
+    this.#listeners.delete(id);
   }
 
   /** Sends a packet; its buffer is the connection's from then on. */
@@ -163,6 +186,11 @@ export class WispConnection {
       const [, a = 0, b = 0, c = 0, d = 0] = message;
       const id = (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
       this.#streams.get(id)?.onData(message.subarray(WISP_HEADER_BYTES));
+      return;
+    }
+    const listen = this.features.listen === "yes" ? decodeListenPacket(message) : undefined;
+    if (listen) {
+      this.#receiveListen(listen);
       return;
     }
     const packet = decodePacket(message);
@@ -199,10 +227,22 @@ export class WispConnection {
     const { streamId } = packet;
     if (packet.type === "close") {
       const stream = this.#streams.get(streamId);
-      this.#streams.delete(streamId);
+      this.detach(streamId);
       stream?.onClose(packet.reason);
     } else if (packet.type === "continue") {
       this.#streams.get(streamId)?.onContinue(packet.credits);
+    }
+  }
+
+  #receiveListen(packet: ListenPacket): void {
+    if (packet.type === "bound") {
+      this.#listeners.get(packet.id)?.onBound(packet.result, packet.port, packet.text);
+    } else if (packet.type === "incoming") {
+      const { id, listener, address, port } = packet;
+      const peer = this.#listeners.get(listener);
+      // It was closed while somebody came.
+      if (peer) peer.onIncoming(id, address, port);
+      else this.send(encodeClose(id, WispReason.networkError));
     }
   }
 
@@ -220,6 +260,7 @@ export class WispConnection {
     this.#observer.onEnd(end);
     const streams = [...this.#streams.values()];
     this.#streams.clear();
+    this.#listeners.clear();
     for (const stream of streams) stream.onLost();
   }
 }

@@ -13,7 +13,7 @@ import type { WispConnection, WispStreamPeer } from "./wisp-connection.js";
 import type { ConnectionWaiter, WispRelays } from "./wisp-relays.js";
 
 /** Largest payload of UDP over IPv4 and over IPv6 (RFC 768 and the lengths of RFC 791 and RFC 8200). */
-const MAX_DATAGRAM_BYTES = { 4: 65_507, 6: 65_527 } as const;
+export const MAX_DATAGRAM_BYTES = { 4: 65_507, 6: 65_527 } as const;
 
 /** Received and not taken, at most. */
 const RECEIVE_BYTES = 256 * 1024;
@@ -38,7 +38,6 @@ interface Received {
 
 /** See the top of the file. */
 export class WispDatagram extends ReadinessSource implements HostDatagram, ConnectionWaiter {
-  readonly localEndpoint = undefined;
   readonly #parts: WispDatagramParts;
   readonly #family: IpFamily;
   readonly #peers = new Map<string, UdpPeer>();
@@ -54,6 +53,11 @@ export class WispDatagram extends ReadinessSource implements HostDatagram, Conne
     this.#family = family;
     parts.open.add(this);
     this.raise(Readiness.writable);
+  }
+
+  /** The relay has it, and does not tell. */
+  get localEndpoint(): IpEndpoint | undefined {
+    return undefined;
   }
 
   sendTo(bytes: Uint8Array, remote: IpEndpoint): number {

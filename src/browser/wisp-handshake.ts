@@ -13,6 +13,7 @@ import {
   KEY_ALGORITHM_ED25519,
   WispExtensionId,
 } from "../wisp-extensions.js";
+import { decodeListenOffer, encodeListenToken, LISTEN_EXTENSION_ID } from "../wisp-listen.js";
 import { encodeInfo, type WispExtension } from "../wisp.js";
 
 /** Who we are to a relay; each is used only where the relay offers the extension. */
@@ -21,6 +22,8 @@ export interface WispCredentials {
   readonly password?: string;
   /** An Ed25519 key pair of WebCrypto; the public key must be extractable. */
   readonly keyPair?: CryptoKeyPair;
+  /** What the relay wants to know before it opens ports. */
+  readonly forwardToken?: string;
 }
 
 /** What is in use on a connection. */
@@ -31,6 +34,8 @@ export interface WispFeatures {
   readonly openConfirmation: boolean;
   /** Windows in both directions, half-close, reset. */
   readonly streamControl: boolean;
+  /** Whether the relay opens ports; `needsToken`: not for us. */
+  readonly listen: "yes" | "no" | "needsToken";
   /** What the relay says of itself. */
   readonly motd: string | undefined;
 }
@@ -40,6 +45,7 @@ export const PLAIN_FEATURES: WispFeatures = {
   udp: true,
   openConfirmation: false,
   streamControl: false,
+  listen: "no",
   motd: undefined,
 };
 
@@ -76,9 +82,22 @@ export async function answerInfo(
       control !== undefined &&
       decodeStreamControl(control) !== undefined &&
       take(streamControl, encodeStreamControl(windowBytes)),
+    listen: answerListen(offer.get(LISTEN_EXTENSION_ID), credentials, take),
     motd: motdBytes && decodeMotd(motdBytes),
   };
   return { info: encodeInfo(ours), features };
+}
+
+function answerListen(
+  metadata: Uint8Array | undefined,
+  { forwardToken }: WispCredentials,
+  take: (id: number, metadata: Uint8Array) => void,
+): WispFeatures["listen"] {
+  const offer = metadata && decodeListenOffer(metadata);
+  if (!offer) return "no";
+  if (offer.needsToken && forwardToken === undefined) return "needsToken";
+  take(LISTEN_EXTENSION_ID, encodeListenToken(forwardToken ?? ""));
+  return "yes";
 }
 
 async function answerCredentials(

@@ -4,7 +4,13 @@
  * This file puts the parts together. What goes on with relays is in `wisp-relays.ts`, one WebSocket in `wisp-connection.ts`, sockets in
  * `wisp-stream.ts` and `wisp-datagram.ts`; each says what Wisp cannot do. There is no ICMP and no unix socket.
  */
-import { ipEndpoint, type HostEndpoint, type IpEndpoint, type IpFamily } from "../address.js";
+import {
+  formatEndpoint,
+  ipEndpoint,
+  type HostEndpoint,
+  type IpEndpoint,
+  type IpFamily,
+} from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import {
   Errno,
@@ -17,9 +23,11 @@ import {
 import { PageLoop } from "./page-loop.js";
 import { ReceiveBudget } from "./receive-budget.js";
 import { relayUrl, webSocketClass, type WebSocketClass } from "./web-socket.js";
+import { WispBoundDatagram } from "./wisp-bound-datagram.js";
 import { WispDatagram } from "./wisp-datagram.js";
+import { WispListener } from "./wisp-listener.js";
 import { WispRelays, type RelayStatus, type WispRelay } from "./wisp-relays.js";
-import { WispStream } from "./wisp-stream.js";
+import { WispStream, type WispStreamParts } from "./wisp-stream.js";
 
 /** How a host network on Wisp relays is made. */
 export interface WispHostNetworkOptions {
@@ -89,22 +97,19 @@ export class WispHostNetwork implements HostNetwork {
   connectStream(remote: HostEndpoint): HostStream | number {
     if (this.#closing) return -Errno.ENETDOWN;
     if (remote.family === "unix") return -Errno.EAFNOSUPPORT;
-    const stream = new WispStream(
-      {
-        loop: this.#loop,
-        relays: this.#relays,
-        budget: this.#budget,
-        connectTimeoutMs: this.#connectTimeoutMs,
-        open: this.#open,
-      },
-      remote,
-    );
+    const stream = new WispStream(this.#parts, remote);
     stream.connect();
     return stream;
   }
 
-  listenStream(): Promise<HostListener> {
-    return Promise.reject(this.#cannotListen());
+  /** By a relay that opens ports: its option `forwards`. The port is opened again when the relay was lost. */
+  async listenStream(
+    local: HostEndpoint,
+    { ipv6Only = false }: { ipv6Only?: boolean } = {},
+  ): Promise<HostListener> {
+    const listener = new WispListener(this.#parts, this.#checkLocal(local), ipv6Only);
+    await listener.open();
+    return listener;
   }
 
   openDatagram(family: IpFamily): HostDatagram | number {
@@ -112,8 +117,13 @@ export class WispHostNetwork implements HostNetwork {
     return new WispDatagram({ relays: this.#relays, open: this.#open }, family);
   }
 
-  bindDatagram(): Promise<HostDatagram> {
-    return Promise.reject(this.#cannotListen());
+  async bindDatagram(
+    local: IpEndpoint,
+    { ipv6Only = false }: { ipv6Only?: boolean } = {},
+  ): Promise<HostDatagram> {
+    const datagram = new WispBoundDatagram(this.#parts, this.#checkLocal(local), ipv6Only);
+    await datagram.open();
+    return datagram;
   }
 
   openEcho(): number {
@@ -164,11 +174,24 @@ export class WispHostNetwork implements HostNetwork {
     this.#relays.close();
   }
 
-  #cannotListen(): Error {
-    const message = this.#closing
-      ? "the host network is closed"
-      : "the relay opens no ports: a page can be reached only through a relay that does";
-    return Object.assign(new Error(message), { code: this.#closing ? "ENETDOWN" : "ENOTSUP" });
+  /** What listeners and streams have in common. */
+  get #parts(): WispStreamParts {
+    return {
+      loop: this.#loop,
+      relays: this.#relays,
+      budget: this.#budget,
+      connectTimeoutMs: this.#connectTimeoutMs,
+      open: this.#open,
+    };
+  }
+
+  #checkLocal(local: HostEndpoint): IpEndpoint {
+    if (this.#closing) {
+      throw Object.assign(new Error("the host network is closed"), { code: "ENETDOWN" });
+    }
+    if (local.family !== "unix") return local;
+    const text = `${formatEndpoint(local)}: a relay has no files that a page could listen at`;
+    throw Object.assign(new Error(text), { code: "EAFNOSUPPORT" });
   }
 }
 

@@ -64,7 +64,7 @@ export class WispStream
   extends ReadinessSource
   implements HostStream, WispStreamPeer, ConnectionWaiter, WispSenderOwner
 {
-  readonly localEndpoint = undefined;
+  readonly localEndpoint: IpEndpoint | undefined;
   readonly #parts: WispStreamParts;
   readonly #remote: IpEndpoint;
   readonly #received: ByteQueue;
@@ -82,13 +82,24 @@ export class WispStream
   /** Taken by the stack and not granted again. */
   #ungranted = 0;
 
-  constructor(parts: WispStreamParts, remote: IpEndpoint) {
+  constructor(parts: WispStreamParts, remote: IpEndpoint, local?: IpEndpoint) {
     super();
+    this.localEndpoint = local;
     this.#parts = parts;
     this.#remote = remote;
     this.#received = new ByteQueue(parts.loop.pool);
     this.#sender = new WispSender(this, parts.loop.pool);
     parts.open.add(this);
+  }
+
+  /** Instead of connecting: takes over a stream that the relay has begun, because somebody connected to a port of ours. */
+  takeOver(connection: WispConnection, id: number): void {
+    this.#connection = connection;
+    this.#id = id;
+    this.#connected = true;
+    this.#sender.start(connection, id);
+    connection.adopt(id, this);
+    this.raise(Readiness.writable);
   }
 
   /** Begins to connect. */

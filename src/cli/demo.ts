@@ -27,7 +27,12 @@ export interface DemoFlags {
 /** Where set-up puts the built page. */
 const PAGE_FOLDER = fileURLToPath(new URL("../../build/demo", import.meta.url));
 
+const OWN_NAME = "demo.localhost";
+
 const RELAY_PATH = "/relay/";
+
+/** Not /guest/: there the page shows what the guest serves. */
+const IMAGE_PATH = "/image/";
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -39,7 +44,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
 
 /** Answered to the guest, which sees plain text in its terminal. */
 const HELLO =
-  "Hello from the machine that serves this page: your request went from the guest\nthrough libslirp, a WebSocket and the relay to a real socket.\n";
+  "Hello from the machine that serves this page. Your request has left the guest\nas frames, and libslirp has made a connection of them.\n";
 
 /** Serves until it is told to end; answers the exit status. */
 export async function serveDemo(flags: DemoFlags & LogOptions): Promise<number> {
@@ -60,7 +65,9 @@ export async function serveDemo(flags: DemoFlags & LogOptions): Promise<number> 
   const settings = {
     relay: RELAY_PATH.slice(1),
     dnsServers: resolvers,
-    hello: `http://10.0.2.2:${String(port)}/hello`,
+    // Browsers know the name as this machine's (RFC 6761, 6.3); to the guest the page tells the gateway, which stands for it.
+    names: { [OWN_NAME]: "10.0.2.2" },
+    hello: `http://${OWN_NAME}:${String(port)}/hello`,
   };
   server.on("request", (request, response) => {
     void answer(request, response, settings);
@@ -111,12 +118,14 @@ async function answer(
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.writeHead(405, { Allow: "GET, HEAD" }).end();
   } else if (path === "/hello") {
-    response.writeHead(200, { "Content-Type": "text/plain" }).end(HELLO);
+    // Read by the page when it fetches for the guest, and by the other name that is another origin.
+    const headers = { "Content-Type": "text/plain", "Access-Control-Allow-Origin": "*" };
+    response.writeHead(200, headers).end(HELLO);
   } else if (path === "/demo.json") {
     response.writeHead(200, { "Content-Type": "application/json", "Cache-Control": "no-store" });
     response.end(JSON.stringify(settings));
-  } else if (path.startsWith("/guest/")) {
-    await sendFile(request, response, DEFAULT_IMAGE_FOLDER, path.slice("/guest/".length));
+  } else if (path.startsWith(IMAGE_PATH)) {
+    await sendFile(request, response, DEFAULT_IMAGE_FOLDER, path.slice(IMAGE_PATH.length));
   } else {
     await sendFile(request, response, PAGE_FOLDER, path === "/" ? "index.html" : path);
   }

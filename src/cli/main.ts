@@ -14,6 +14,7 @@ import type { DemoFlags } from "./demo.js";
 import type { QemuFlags } from "./qemu.js";
 import type { RelayFlags } from "./relay.js";
 import type { RunFlags } from "./run.js";
+import { addTapCommand } from "./tap-command.js";
 
 const EXAMPLES = `
 Examples:
@@ -51,13 +52,22 @@ const RELAY_HELP = `
 Clients speak Wisp (versions 1 and 2) at a path that ends in a slash, or wsproxy at /HOST:PORT. They reach every address of the public
 internet, but no port 25. --allow opens more: "127.0.0.1:8000", "10.0.0.0/8", "[fd00::/8]:80,443", "*". --deny comes before it.
 Pages on loopback may use it, and programs; --origin names others. /healthz, /readyz and /metrics are served beside it.
---config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, motd, limits and tls.
+--rooms: raw Ethernet at /l2/NAME (websockproxy's format). Who has the name is on one network, with a stack that reaches what clients reach;
+a netdev string says more about it: --rooms=user,net=10.1.0.0/24. --websockify gives a target a path of its own.
+--forward-ports opens ports here, on loopback, for clients that ask: forwards to their guests. --forward-token keeps others from it.
+--config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, keys, forwards, motd, websockify,
+rooms, dnsOverHttps, limits and tls.
 
 Examples:
-  ${PROGRAM_NAME} relay --allow 127.0.0.1:8000
-  ${PROGRAM_NAME} relay --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --origin https://example.org --token s3cret`;
+  ${PROGRAM_NAME} relay --allow 127.0.0.1:8000 --rooms --doh
+  ${PROGRAM_NAME} relay --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --origin https://example.org --token s3cret
+  ${PROGRAM_NAME} relay --websockify /db=127.0.0.1:5432 --key client.pub.pem`;
 
 const collect = (value: string, list: readonly string[] = []): string[] => [...list, value];
+
+/** For options that may stand alone. */
+const collectOrTrue = (value: string, list: readonly string[] | boolean = []): string[] =>
+  collect(value, typeof list === "boolean" ? [] : list);
 
 function addRelayCommand(program: Command, finish: (status: number) => void): void {
   program
@@ -70,7 +80,34 @@ function addRelayCommand(program: Command, finish: (status: number) => void): vo
     .option("--origin <origin>", 'a page that may use it, or "*"; may be given again', collect)
     .option("--token <secret>", "what the URL's path must begin with; may be given again", collect)
     .option("--user <name:password>", "who may use it; may be given again", collect)
+    .option(
+      "--key <key>",
+      "a public Ed25519 key that may use it: base64, or a PEM file; again",
+      collect,
+    )
+    .option(
+      "--forward-ports <ports>",
+      "ports that clients may have opened, 8080 or 8000-8999; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-token <secret>",
+      "what a client must know for that; may be given again",
+      collect,
+    )
+    .option(
+      "--forward-address <address>",
+      "where such ports are opened (default: loopback); may be given again",
+      collect,
+    )
     .option("--motd <text>", "what it says of itself")
+    .option("--websockify <path=target>", '"/db=127.0.0.1:5432"; may be given again', collect)
+    .option("--rooms [netdev]", "Ethernet rooms at /l2/NAME, each with a stack of its own")
+    .option(
+      "--doh [resolver]",
+      "answer DNS over HTTPS at /dns-query; resolvers may be named",
+      collectOrTrue,
+    )
     .option("--tls-cert <file>", "certificate chain, PEM")
     .option("--tls-key <file>", "its key, PEM")
     .option("--config <file>", "all of that and limits, as JSON")
@@ -139,6 +176,7 @@ function buildProgram(finish: (status: number) => void): Command {
     });
   addRelayCommand(program, finish);
   addDemoCommand(program, finish);
+  addTapCommand(program, finish);
   // Its command line is slirp4netns's, and read by itself (see main); this is its line in the help.
   program
     .command("netns")

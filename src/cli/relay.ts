@@ -1,11 +1,12 @@
 /**
- * `slirp-wasm relay`: a relay for pages, by Wisp and wsproxy. What is not given keeps it closed: it listens on loopback, and its clients
+ * `slirp-wasm relay`: a relay for pages, by Wisp, wsproxy, websockify, Ethernet rooms and DNS over HTTPS. What is not given keeps it closed: it listens on loopback, and its clients
  * reach the public internet and nothing else.
  */
 import { readFile } from "node:fs/promises";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { parseRelayConfig, type RelayConfig } from "../relay/relay-config.js";
-import { listenRelay, type ListenRelayOptions } from "../relay.js";
+import { parseNetdev } from "../config/index.js";
+import { createSlirpGateway, listenRelay, type ListenRelayOptions } from "../relay.js";
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import { createLog, type LogOptions } from "./logging.js";
@@ -20,7 +21,15 @@ export interface RelayFlags {
   readonly origin?: readonly string[];
   readonly token?: readonly string[];
   readonly user?: readonly string[];
+  readonly key?: readonly string[];
   readonly motd?: string;
+  readonly forwardPorts?: readonly string[];
+  readonly forwardToken?: readonly string[];
+  readonly forwardAddress?: readonly string[];
+  readonly websockify?: readonly string[];
+  /** True without a netdev string. */
+  readonly rooms?: boolean | string;
+  readonly doh?: boolean | readonly string[];
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly config?: string;
@@ -67,7 +76,7 @@ async function readConfig(path: string): Promise<RelayConfig> {
 
 /** The command line adds to the lists of the file, and wins over its values. */
 async function readOptions(flags: RelayFlags, config: RelayConfig): Promise<ListenRelayOptions> {
-  const { tls, ...rest } = config;
+  const { tls, rooms: roomsOfFile, ...rest } = config;
   const certificate = flags.tlsCert ?? tls?.cert;
   const key = flags.tlsKey ?? tls?.key;
   if ((certificate === undefined) !== (key === undefined)) {
@@ -78,12 +87,26 @@ async function readOptions(flags: RelayFlags, config: RelayConfig): Promise<List
   const origins = flags.origin?.includes("*") ? "*" : (flags.origin ?? config.origins);
   const names = join(flags.name, config.names);
   const tokens = join(flags.token, config.tokens);
+  const keys = await Promise.all((flags.key ?? []).map(readKey));
+  const rooms = flags.rooms ?? roomsOfFile ?? false;
+  const forwards = readForwards(flags, config);
+  const dnsOverHttps = flags.doh ?? config.dnsOverHttps;
   return {
     ...rest,
     ...readAddress(flags.listen, config),
     allow: join(flags.allow, config.allow),
     deny: join(flags.deny, config.deny),
-    users: { ...config.users, ...readUsers(flags.user) },
+    users: { ...config.users, ...readPairs("--user", flags.user, ":", "NAME:PASSWORD") },
+    keys: join(keys, config.keys),
+    websockify: {
+      ...config.websockify,
+      ...readPairs("--websockify", flags.websockify, "=", "/PATH=HOST:PORT"),
+    },
+    ...(forwards && { forwards }),
+    ...(dnsOverHttps !== undefined && { dnsOverHttps }),
+    ...(rooms !== false && {
+      createGateway: createSlirpGateway(rooms === true ? {} : { slirp: parseNetdev(rooms) }),
+    }),
     ...(names.length > 0 && { names }),
     ...(tokens.length > 0 && { tokens }),
     ...(origins && { origins }),
@@ -96,6 +119,24 @@ async function readOptions(flags: RelayFlags, config: RelayConfig): Promise<List
         },
       }),
   };
+}
+
+/** None without ports; what is said of ports that are not opened is a mistake. */
+function readForwards(flags: RelayFlags, config: RelayConfig): ListenRelayOptions["forwards"] {
+  const { ports, tokens, addresses } = config.forwards ?? {};
+  const allPorts = [...(ports ?? []), ...(flags.forwardPorts ?? [])];
+  const allTokens = [...(tokens ?? []), ...(flags.forwardToken ?? [])];
+  const allAddresses = flags.forwardAddress ?? addresses;
+  if (allPorts.length > 0) {
+    return {
+      ports: allPorts,
+      tokens: allTokens,
+      ...(allAddresses && { addresses: allAddresses }),
+    };
+  }
+  if (allTokens.length === 0 && !allAddresses) return undefined;
+  const text = "--forward-token and --forward-address need --forward-ports PORTS: which are opened";
+  throw new SlirpError(ErrorCode.invalidConfiguration, text);
 }
 
 async function readPem(option: string, path: string): Promise<string> {
@@ -119,19 +160,31 @@ function readAddress(
   return { host: address.host, port: address.port };
 }
 
-function readUsers(users: readonly string[] = []): Record<string, string> {
+/** A key itself, or a file that has it. */
+async function readKey(text: string): Promise<string> {
+  return /^[A-Za-z0-9+/]{43}=$/.test(text) ? text : readPem("--key", text);
+}
+
+/** What stands before and behind the first separator of each. */
+function readPairs(
+  option: string,
+  texts: readonly string[] = [],
+  separator: string,
+  form: string,
+): Record<string, string> {
   return Object.fromEntries(
-    users.map((text) => {
-      const colon = text.indexOf(":");
-      if (colon > 0) return [text.slice(0, colon), text.slice(colon + 1)];
-      const message = '--user: there is no password; write "NAME:PASSWORD"';
+    texts.map((text) => {
+      const at = text.indexOf(separator);
+      if (at > 0 && at < text.length - 1) return [text.slice(0, at), text.slice(at + 1)];
+      const message = `${option}: one of two parts is missing; write "${form}"`;
       throw new SlirpError(ErrorCode.invalidConfiguration, message);
     }),
   );
 }
 
-function howOpen({ tokens, users, allow = [] }: ListenRelayOptions): string {
-  const who = tokens || Object.keys(users ?? {}).length > 0 ? "who has a secret" : "every client";
+function howOpen({ tokens, users, keys, allow = [] }: ListenRelayOptions): string {
+  const isAsked = tokens ?? [...Object.keys(users ?? {}), ...(keys ?? [])].at(0);
+  const who = isAsked ? "who has a secret" : "every client";
   const more = allow.length > 0 ? ` and ${allow.join(", ")}` : "";
   return `${who} reaches the public internet${more}`;
 }

@@ -42,6 +42,8 @@ export interface StreamParts {
   readonly remote: HostEndpoint;
 }
 
+const NOTHING = new Uint8Array();
+
 export class NodeStream extends ReadinessSource implements HostStream, Resource, SendQueueOwner {
   readonly #parts: StreamParts;
   readonly #socket: Socket;
@@ -72,7 +74,7 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
     this.#local = local;
     parts.loop.add(this);
     if (!this.#connected) socket.on("connect", () => this.#onConnect());
-    socket.on("end", () => this.#onEnd());
+    socket.on("end", () => this.#onEndOrReset());
     socket.on("error", (error) => this.#onError(error));
     socket.on("close", () => this.#onClose());
   }
@@ -201,6 +203,21 @@ export class NodeStream extends ReadinessSource implements HostStream, Resource,
     this.#connected = true;
     this.raise(Readiness.writable);
     this.#toSend.flushSoon();
+  }
+
+  /**
+   * libuv tells a reset as an end in order where data came with it (it takes the hang-up behind a partial read for that). The system
+   * knows better, and tells who writes, be it nothing. A unix socket knows no reset, and its writer cannot tell.
+   */
+  #onEndOrReset(): void {
+    const socket = this.#socket;
+    if (this.#parts.remote.family === "unix" || !socket.writable || socket.writableLength > 0) {
+      this.#onEnd();
+      return;
+    }
+    socket.write(NOTHING, (error) => {
+      if (!error) this.#onEnd();
+    });
   }
 
   #onEnd(): void {

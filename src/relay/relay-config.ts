@@ -3,6 +3,7 @@
  * that is misspelt would else open what it should close. Pure; `TargetPolicy` reads the rules themselves.
  */
 import { ErrorCode, SlirpError } from "../errors.js";
+import type { ForwardOptions } from "./listen-policy.js";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.js";
 
 /** The file, read. */
@@ -15,7 +16,17 @@ export interface RelayConfig {
   readonly origins?: readonly string[] | "*";
   readonly tokens?: readonly string[];
   readonly users?: Readonly<Record<string, string>>;
+  /** Public Ed25519 keys, PEM or base64. */
+  readonly keys?: readonly string[];
   readonly motd?: string;
+  /** Ports that clients may have opened. */
+  readonly forwards?: ForwardOptions;
+  /** `HOST:PORT` by path. */
+  readonly websockify?: Readonly<Record<string, string>>;
+  /** Whether there are rooms, or what their stacks are: a netdev string. */
+  readonly rooms?: boolean | string;
+  /** Whether DNS over HTTPS is answered, or by which resolvers. */
+  readonly dnsOverHttps?: boolean | readonly string[];
   readonly limits?: Partial<RelayLimits>;
   /** Paths of PEM files. */
   readonly tls?: { readonly cert: string; readonly key: string };
@@ -43,8 +54,18 @@ const isPort: Check = (value, key) => {
   }
 };
 
-const isUsers: Check = (value, key) => {
-  for (const [user, password] of entriesOf(value, key)) isText(password, `${key}.${user}`);
+const isTextByName: Check = (value, key) => {
+  for (const [name, text] of entriesOf(value, key)) isText(text, `${key}.${name}`);
+};
+
+const isSwitchOrText: Check = (value, key) => {
+  if (typeof value !== "boolean" && typeof value !== "string") {
+    throw refuse(key, "true, false or a text");
+  }
+};
+
+const isSwitchOrTexts: Check = (value, key) => {
+  if (typeof value !== "boolean") isTexts(value, key);
 };
 
 const isLimits: Check = (value, key) => {
@@ -54,6 +75,17 @@ const isLimits: Check = (value, key) => {
       throw refuse(`${key}.${name}`, "a whole number, 1 or more");
     }
   }
+};
+
+const FORWARD_KEYS = ["ports", "tokens", "addresses"];
+
+const isForwards: Check = (value, key) => {
+  const parts = entriesOf(value, key);
+  for (const [name, list] of parts) {
+    if (!FORWARD_KEYS.includes(name)) throw unknown(`${key}.${name}`, FORWARD_KEYS);
+    isTexts(list, `${key}.${name}`);
+  }
+  if (!parts.some(([name]) => name === "ports")) throw refuse(`${key}.ports`, "a list of texts");
 };
 
 const isTls: Check = (value, key) => {
@@ -72,8 +104,13 @@ const CHECKS: Readonly<Record<string, Check>> = {
   names: isTexts,
   origins: isOrigins,
   tokens: isTexts,
-  users: isUsers,
+  users: isTextByName,
+  keys: isTexts,
+  forwards: isForwards,
   motd: isText,
+  websockify: isTextByName,
+  rooms: isSwitchOrText,
+  dnsOverHttps: isSwitchOrTexts,
   limits: isLimits,
   tls: isTls,
 };

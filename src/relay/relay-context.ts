@@ -1,4 +1,6 @@
 /** What the sessions of a relay have in common. */
+import type { Credentials } from "./credentials.js";
+import type { ListenPolicy } from "./listen-policy.js";
 import type { RelayLimits } from "./limits.js";
 import type { RelayLog } from "./relay-log.js";
 import type { RelayMetrics } from "./relay-metrics.js";
@@ -7,9 +9,10 @@ import type { TargetPolicy } from "./target-policy.js";
 /** See the top of the file. */
 export interface RelayContext {
   readonly policy: TargetPolicy;
+  /** The ports that clients may have opened; undefined: none. */
+  readonly listenPolicy: ListenPolicy | undefined;
   readonly limits: RelayLimits;
-  /** Passwords by user name; empty: nobody is asked. */
-  readonly users: ReadonlyMap<string, string>;
+  readonly credentials: Credentials;
   /** What the relay says of itself. */
   readonly motd: string | undefined;
   readonly log: RelayLog;

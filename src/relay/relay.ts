@@ -5,36 +5,62 @@
  *     server.on("upgrade", (request, socket, head) => relay.handleUpgrade(request, socket, head));
  *
  * It is mounted on an HTTP server that exists, or `listenRelay` makes one. What a URL's path says is what the client speaks: a path that
- * ends in a slash is Wisp (version 2 where a subprotocol is asked for), `/host:port` is wsproxy. Where tokens are set, the first part of
- * the path must be one of them. Who is not let in is told by an HTTP status, before there is a WebSocket.
+ * ends in a slash is Wisp (version 2 where a subprotocol is asked for), `/host:port` is wsproxy, `/l2/ROOM` is Ethernet, and paths of
+ * `websockify` lead to the target that each names. Where tokens are set, the first part of the path must be one of them. Who is not let
+ * in is told by an HTTP status, before there is a WebSocket.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
+import { Credentials, isEqual, type CredentialOptions } from "./credentials.js";
+import { DNS_QUERY_PATH, DnsOverHttps } from "./dns-over-https.js";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.js";
 import type { RelayContext, RelaySession } from "./relay-context.js";
+import { ListenPolicy, type ForwardOptions } from "./listen-policy.js";
 import { RelayLink } from "./relay-link.js";
 import { SILENT_LOG, type RelayLog } from "./relay-log.js";
 import { RelayMetrics } from "./relay-metrics.js";
+import { pathOf, readRoom, readTarget, readWebsockify, type Target } from "./relay-paths.js";
+import { RoomSession } from "./room-session.js";
+import { Rooms, type CreateGateway } from "./rooms.js";
 import { TargetPolicy, type TargetPolicyOptions } from "./target-policy.js";
-import { isEqual, WispSession } from "./wisp-session.js";
+import { TokenBucket } from "./token-bucket.js";
+import { WispSession } from "./wisp-session.js";
 import { WsproxySession } from "./wsproxy-session.js";
 
 /** How a relay is made. Every option has a default that is safe on a public address. */
-export interface RelayOptions extends TargetPolicyOptions {
+export interface RelayOptions extends TargetPolicyOptions, CredentialOptions {
   /**
    * Pages that may use it: origins such as `https://example.org`. Default: pages on loopback, and clients that are no pages. `"*"`: all.
    */
   readonly origins?: readonly string[] | "*";
   /** Secrets, one of which must be the first part of the path: `wss://host/SECRET/`. Default: none is asked for. */
   readonly tokens?: readonly string[];
-  /** Passwords by user name, asked of Wisp clients. Default: nobody is asked. */
-  readonly users?: Readonly<Record<string, string>>;
   /** What it says of itself to Wisp clients. */
   readonly motd?: string;
+  /**
+   * Targets that have a path of their own, `{ "/db": "127.0.0.1:5432" }`, as websockify has them: the client does not name one. The
+   * policy does not concern them.
+   */
+  readonly websockify?: Readonly<Record<string, string>>;
+  /** Ports of the relay that clients may have opened, for forwards to their guests. Default: none. */
+  readonly forwards?: ForwardOptions;
+  /** Makes the gateways of rooms, `/l2/ROOM`. Default: there are no rooms. */
+  readonly createGateway?: CreateGateway;
+  /** Answers DNS over HTTPS at `/dns-query`, by the system's resolvers or by those named. Default: it does not. */
+  readonly dnsOverHttps?: boolean | readonly string[];
   readonly limits?: Partial<RelayLimits>;
   readonly log?: RelayLog;
 }
+
+/** What is known of a client address while it has WebSockets. */
+interface Client {
+  connections: number;
+  readonly rate: TokenBucket;
+}
+
+/** For targets that the relay's owner has named. */
+const OPEN_POLICY = new TargetPolicy({ allow: ["*:1-65535"] });
 
 /** What a request may say of itself, beside its path. */
 type Refusal = { readonly status: 400 | 401 | 403 | 404 | 503; readonly text: string };
@@ -46,7 +72,11 @@ export class Relay {
   readonly #context: RelayContext & { isDraining: boolean };
   readonly #server: WebSocketServer;
   readonly #sessions = new Map<RelayLink, RelaySession>();
-  readonly #byClient = new Map<string, number>();
+  readonly #byClient = new Map<string, Client>();
+  readonly #fixedTargets: ReadonlyMap<string, Target>;
+  readonly #rate: TokenBucket;
+  readonly #rooms: Rooms | undefined;
+  readonly #dns: DnsOverHttps | undefined;
   #whenEmpty: (() => void) | undefined;
 
   constructor(options: RelayOptions) {
@@ -54,13 +84,22 @@ export class Relay {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#context = {
       policy: new TargetPolicy(options),
+      listenPolicy: options.forwards && new ListenPolicy(options.forwards),
       limits,
-      users: new Map(Object.entries(options.users ?? {})),
+      credentials: new Credentials(options),
       motd: options.motd,
       log: options.log ?? SILENT_LOG,
       metrics: this.metrics,
       isDraining: false,
     };
+    this.#rate = new TokenBucket(limits.bytesPerSecond);
+    this.#fixedTargets = readWebsockify(options.websockify);
+    const { createGateway, dnsOverHttps } = options;
+    this.#rooms = createGateway && new Rooms(this.#context, createGateway);
+    if (dnsOverHttps !== undefined && dnsOverHttps !== false) {
+      const resolvers = dnsOverHttps === true ? undefined : dnsOverHttps;
+      this.#dns = new DnsOverHttps(this.#context, resolvers);
+    }
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -85,11 +124,11 @@ export class Relay {
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#start(webSocket, client, path ?? "/");
+      this.#start(webSocket, client, path ?? "/", pathOf(request));
     });
   }
 
-  /** Answers `/healthz`, `/readyz` and `/metrics`. False: the request is somebody else's. */
+  /** Answers `/healthz`, `/readyz`, `/metrics`, and `/dns-query` where it is on. False: the request is somebody else's. */
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean {
     const pathname = pathOf(request);
     if (pathname === "/healthz") {
@@ -104,7 +143,7 @@ export class Relay {
         respond(response, 200, text);
       });
     } else {
-      return false;
+      return this.#answerDns(request, response);
     }
     return true;
   }
@@ -118,7 +157,11 @@ export class Relay {
   async close(timeoutMs = 10_000): Promise<void> {
     this.#context.isDraining = true;
     for (const session of this.#sessions.values()) session.drain();
-    if (this.#sessions.size === 0) return;
+    if (this.#sessions.size > 0) await this.#waitUntilEmpty(timeoutMs);
+    await this.#rooms?.close();
+  }
+
+  async #waitUntilEmpty(timeoutMs: number): Promise<void> {
     const timer = setTimeout(() => {
       for (const link of this.#sessions.keys()) link.terminate();
     }, timeoutMs);
@@ -126,12 +169,27 @@ export class Relay {
     clearTimeout(timer);
   }
 
-  #start(webSocket: WebSocket, client: string, path: string): void {
+  #answerDns(request: IncomingMessage, response: ServerResponse): boolean {
+    const path = this.#pathBehindToken(request);
+    if (!this.#dns || !pathOf(request).endsWith(DNS_QUERY_PATH)) return false;
+    if (path !== undefined && path !== DNS_QUERY_PATH) return false;
+    const client = request.socket.remoteAddress ?? "";
+    if (path === undefined) respond(response, 401, "The path does not begin with a token\n");
+    else if (!this.#knowsOrigin(request)) respond(response, 403, "This origin may not ask\n");
+    else void this.#dns.answer(request, response, client);
+    return true;
+  }
+
+  #start(webSocket: WebSocket, client: string, path: string, wholePath: string): void {
     const { limits } = this.#context;
+    const known = this.#byClient.get(client) ?? {
+      connections: 0,
+      rate: new TokenBucket(limits.bytesPerSecondPerClient),
+    };
     const link: RelayLink = new RelayLink({
       socket: webSocket,
-      maxQueuedBytes: limits.maxQueuedBytes,
-      pingIntervalMs: limits.pingIntervalMs,
+      ...limits,
+      rates: [known.rate, this.#rate],
       onMessage: (message, isBinary) => this.#sessions.get(link)?.receive(message, isBinary),
       onClose: () => {
         this.#end(link, client);
@@ -140,25 +198,43 @@ export class Relay {
       bytesOut: this.metrics.bytesOut,
     });
     this.metrics.connections.inc();
-    this.#byClient.set(client, (this.#byClient.get(client) ?? 0) + 1);
+    known.connections++;
+    this.#byClient.set(client, known);
     this.#context.log.debug({ client, path }, "a client came");
-    const target = readTarget(path);
     const version = webSocket.protocol === "" ? 1 : 2;
     this.#sessions.set(
       link,
-      target
-        ? new WsproxySession(this.#context, client, link, target)
-        : new WispSession(this.#context, client, link, version),
+      this.#openTunnel(link, client, path, wholePath) ??
+        new WispSession(this.#context, client, link, version),
     );
+  }
+
+  /** What is no Wisp. */
+  #openTunnel(
+    link: RelayLink,
+    client: string,
+    path: string,
+    wholePath: string,
+  ): RelaySession | undefined {
+    const fixed = this.#fixedTargets.get(path);
+    if (fixed) {
+      return new WsproxySession({ ...this.#context, policy: OPEN_POLICY }, client, link, fixed);
+    }
+    const room = readRoom(path);
+    // Who has another token has other rooms.
+    if (room !== undefined && this.#rooms) {
+      return new RoomSession(this.#context, link, this.#rooms, { key: wholePath, name: room });
+    }
+    const target = readTarget(path);
+    return target && new WsproxySession(this.#context, client, link, target);
   }
 
   #end(link: RelayLink, client: string): void {
     const session = this.#sessions.get(link);
     this.#sessions.delete(link);
     this.metrics.connections.dec();
-    const others = (this.#byClient.get(client) ?? 1) - 1;
-    if (others > 0) this.#byClient.set(client, others);
-    else this.#byClient.delete(client);
+    const known = this.#byClient.get(client);
+    if (known && --known.connections === 0) this.#byClient.delete(client);
     session?.end();
     if (this.#sessions.size === 0) this.#whenEmpty?.();
   }
@@ -169,15 +245,20 @@ export class Relay {
     if (!this.#knowsOrigin(request))
       return { status: 403, text: "This origin may not use the relay" };
     if (path === undefined) return { status: 401, text: "The path does not begin with a token" };
-    if (!path.endsWith("/") && !readTarget(path)) {
+    const room = readRoom(path);
+    if (room !== undefined && !this.#rooms) return { status: 404, text: "There are no rooms" };
+    const isTunnel = room !== undefined || this.#fixedTargets.has(path);
+    if (!path.endsWith("/") && !isTunnel && !readTarget(path)) {
       return { status: 404, text: "Neither a path with a slash at its end nor host:port" };
     }
     if (this.#sessions.size >= limits.maxConnections) {
       return { status: 503, text: "Too many connections" };
     }
-    if ((this.#byClient.get(client) ?? 0) >= limits.maxConnectionsPerClient) {
+    if ((this.#byClient.get(client)?.connections ?? 0) >= limits.maxConnectionsPerClient) {
       return { status: 503, text: "Too many connections of one client" };
     }
+    const full = room !== undefined ? this.#rooms?.refusal(pathOf(request)) : undefined;
+    if (full !== undefined) return { status: 503, text: full };
     return undefined;
   }
 
@@ -204,23 +285,6 @@ export class Relay {
 /** Makes a relay. @throws SlirpError `invalidConfiguration` for a rule that cannot be read. */
 export function createRelay(options: RelayOptions = {}): Relay {
   return new Relay(options);
-}
-
-/** What stands before the query. Not by `URL`, which throws at what clients may send. */
-function pathOf({ url = "/" }: IncomingMessage): string {
-  return url.split("?", 1)[0] ?? "/";
-}
-
-/** `/anything/host:port`, an IPv6 address in brackets. */
-function readTarget(path: string): { readonly host: string; readonly port: number } | undefined {
-  const last = path
-    .slice(path.lastIndexOf("/") + 1)
-    .replaceAll("%5B", "[")
-    .replaceAll("%5D", "]");
-  const match = /^(\[[0-9a-f:.]+\]|[^:[\]%]+):(\d{1,5})$/i.exec(last);
-  if (!match) return undefined;
-  const [, host = "", port = ""] = match;
-  return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
 }
 
 function respond(response: ServerResponse, status: number, text: string): void {

@@ -79,7 +79,7 @@ export class TcpStream implements RelayStream, TcpTargetOwner, LinkSender {
     this.#context = context;
     this.#id = id;
     this.#allowance = context.windowBytes ?? Infinity;
-    this.#target = new TcpTarget(this, target);
+    this.#target = new TcpTarget(this, target, context.limits.tcpIdleTimeoutMs);
     if ("accepted" in target) {
       this.#connected = true;
       return;
@@ -162,6 +162,11 @@ export class TcpStream implements RelayStream, TcpTargetOwner, LinkSender {
   onDrain(): void {
     this.#countQueued();
     if (!this.#gone) this.#grantPackets();
+  }
+
+  onIdle(): void {
+    this.#close(WispReason.transferTimeout);
+    this.#target.reset();
   }
 
   onError(error: NodeJS.ErrnoException): void {

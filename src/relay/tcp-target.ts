@@ -10,6 +10,8 @@ import { MAX_PIECE_BYTES, takeMessage } from "./message-pool.js";
 /** Its content is copied before the next read. */
 const readBuffer = Buffer.allocUnsafeSlow(MAX_PIECE_BYTES);
 
+const NOTHING = new Uint8Array();
+
 /** Whom a target tells. */
 export interface TcpTargetOwner {
   onConnected(): void;
@@ -19,6 +21,8 @@ export interface TcpTargetOwner {
   onEnd(): void;
   /** What was written is out, after `write` answered false. */
   onDrain(): void;
+  /** Nothing went either way for the time that was given. */
+  onIdle(): void;
   /** The connection failed, or never came about; nothing follows. */
   onError(error: NodeJS.ErrnoException): void;
   /** It is over, in order or not. Once. */
@@ -35,12 +39,16 @@ export class TcpTarget {
   constructor(
     owner: TcpTargetOwner,
     target: { readonly address: string; readonly port: number } | { readonly accepted: Socket },
+    idleTimeoutMs: number,
   ) {
     this.#owner = owner;
     this.#socket = "accepted" in target ? this.#take(target.accepted) : this.#connect(target);
     this.#socket.setNoDelay(true);
+    this.#socket.setTimeout(idleTimeoutMs, () => {
+      owner.onIdle();
+    });
     this.#socket.on("end", () => {
-      owner.onEnd();
+      this.#onEnd();
     });
     this.#socket.on("drain", () => {
       owner.onDrain();
@@ -100,6 +108,20 @@ export class TcpTarget {
 
   resume(): void {
     this.#socket.resume();
+  }
+
+  /**
+   * libuv tells a reset as an end in order where data came with it (it takes the hang-up behind a partial read for that). The system
+   * knows better, and tells who writes, be it nothing.
+   */
+  #onEnd(): void {
+    if (!this.#socket.writable || this.#socket.writableLength > 0) {
+      this.#owner.onEnd();
+      return;
+    }
+    this.#socket.write(NOTHING, (error) => {
+      if (!error) this.#owner.onEnd();
+    });
   }
 
   #connect({ address, port }: { readonly address: string; readonly port: number }): Socket {

@@ -5,12 +5,9 @@
  * does wrong ends the stream that it concerns; what concerns the connection (a packet that is none, a second INFO, credentials that are
  * wrong) ends that. Packets for streams that are gone are the usual crossing of messages, and ignored.
  */
-import { timingSafeEqual } from "node:crypto";
 import {
-  decodePassword,
   decodeStreamControl,
   encodeMotd,
-  encodePasswordOffer,
   encodeStreamControl,
   WispExtensionId,
 } from "../wisp-extensions.js";
@@ -27,9 +24,17 @@ import {
   type WispExtension,
   type WispPacket,
 } from "../wisp.js";
+import {
+  decodeListenPacket,
+  decodeListenToken,
+  encodeListenOffer,
+  LISTEN_EXTENSION_ID,
+} from "../wisp-listen.js";
 import { chooseAddress } from "./dial.js";
 import type { RelayContext } from "./relay-context.js";
 import type { RelayLink } from "./relay-link.js";
+import { SessionListeners } from "./session-listeners.js";
+import { TokenBucket } from "./token-bucket.js";
 import { TcpStream, type RelayStream, type StreamContext } from "./tcp-stream.js";
 import { UdpStream } from "./udp-stream.js";
 
@@ -45,24 +50,26 @@ export class WispSession {
   readonly #client: string;
   readonly #link: RelayLink;
   readonly #streams = new Map<number, RelayStream>();
+  readonly #connects: TokenBucket;
   readonly #streamContext: StreamContext & {
     windowBytes: number | undefined;
     confirmsOpen: boolean;
   };
   readonly #handshakeTimer: NodeJS.Timeout;
+  readonly #challenge: Uint8Array;
   #ready = false;
+  /** Where the extension is in use. */
+  #listeners: SessionListeners | undefined;
   /** Bytes that wait for targets. A client that minds its credits stays far below the bound; one that does not is not read any more. */
   #queuedBytes = 0;
   #closed = false;
-  /** CONNECTs that may still come in this second (a token bucket). */
-  #tokens: number;
-  #tokensAt = performance.now();
 
   constructor(context: RelayContext, client: string, link: RelayLink, version: 1 | 2) {
     this.#context = context;
     this.#client = client;
     this.#link = link;
-    this.#tokens = context.limits.connectsPerSecond;
+    this.#connects = new TokenBucket(context.limits.connectsPerSecond);
+    this.#challenge = context.credentials.newChallenge();
     this.#streamContext = {
       link,
       limits: context.limits,
@@ -81,7 +88,7 @@ export class WispSession {
       this.#fail(WispReason.incompatibleExtensions, "no INFO in time");
     }, context.limits.handshakeTimeoutMs);
     if (version === 2) link.send(encodeInfo(this.#offer()));
-    else if (context.users.size > 0)
+    else if (!context.credentials.areNone)
       this.#fail(WispReason.credentialsMissing, "version 1 has no credentials");
     else this.#becomeReady();
   }
@@ -97,7 +104,13 @@ export class WispSession {
       this.#streams.get(message.readUInt32LE(1))?.receive(message.subarray(WISP_HEADER_BYTES));
       return;
     }
-    this.#receivePacket(decodePacket(message));
+    const listen = this.#listeners && decodeListenPacket(message);
+    if (!listen) {
+      this.#receivePacket(decodePacket(message));
+      return;
+    }
+    const problem = this.#listeners?.receive(listen);
+    if (problem !== undefined) this.#fail(WispReason.invalid, problem);
   }
 
   /** The WebSocket is closed. */
@@ -109,19 +122,21 @@ export class WispSession {
 
   /** The relay is about to end: no new streams. */
   drain(): void {
+    this.#listeners?.closeAll();
     if (this.#streams.size === 0) this.#link.close(CloseCode.goingAway, "the relay is ending");
   }
 
   #offer(): WispExtension[] {
-    const { motd, users } = this.#context;
+    const { motd, credentials, listenPolicy } = this.#context;
     const none = new Uint8Array();
     return [
       { id: WispExtensionId.udp, metadata: none },
       { id: WispExtensionId.openConfirmation, metadata: none },
       { id: WispExtensionId.streamControl, metadata: encodeStreamControl(SERVER_WINDOW_BYTES) },
-      ...(users.size > 0
-        ? [{ id: WispExtensionId.password, metadata: encodePasswordOffer(true) }]
+      ...(listenPolicy
+        ? [{ id: LISTEN_EXTENSION_ID, metadata: encodeListenOffer(listenPolicy.needsToken) }]
         : []),
+      ...credentials.offer(this.#challenge),
       ...(motd === undefined ? [] : [{ id: WispExtensionId.motd, metadata: encodeMotd(motd) }]),
     ];
   }
@@ -154,7 +169,7 @@ export class WispSession {
 
   #acceptInfo(extensions: readonly WispExtension[]): void {
     const given = new Map(extensions.map(({ id, metadata }) => [id, metadata]));
-    const refused = this.#checkCredentials(given.get(WispExtensionId.password));
+    const refused = this.#context.credentials.judge(given, this.#challenge);
     if (refused !== undefined) {
       this.#fail(refused, "credentials");
       return;
@@ -162,19 +177,23 @@ export class WispSession {
     const control = given.get(WispExtensionId.streamControl);
     this.#streamContext.windowBytes = control && decodeStreamControl(control)?.windowBytes;
     this.#streamContext.confirmsOpen = given.has(WispExtensionId.openConfirmation);
+    this.#acceptListening(given.get(LISTEN_EXTENSION_ID));
     this.#becomeReady();
   }
 
-  /** Answers the reason to refuse. */
-  #checkCredentials(metadata: Uint8Array | undefined): number | undefined {
-    const { users } = this.#context;
-    if (users.size === 0) return undefined;
-    if (!metadata) return WispReason.credentialsMissing;
-    const known = decodePassword(metadata).some(({ user, password }) => {
-      const expected = users.get(user);
-      return isEqual(password, expected ?? "") && expected !== undefined;
+  #acceptListening(metadata: Uint8Array | undefined): void {
+    const context = this.#context;
+    const policy = context.listenPolicy;
+    const token = metadata && decodeListenToken(metadata);
+    if (!policy || token === undefined) return;
+    this.#listeners = new SessionListeners({
+      context,
+      policy,
+      streamContext: this.#streamContext,
+      streams: this.#streams,
+      client: this.#client,
+      mayListen: policy.knowsToken(token),
     });
-    return known ? undefined : WispReason.badPassword;
   }
 
   #becomeReady(): void {
@@ -192,7 +211,7 @@ export class WispSession {
       this.#refuse(streamId, WispReason.invalid, `kind ${String(kind)}`);
     } else if (this.#streams.size >= limits.maxStreams || this.#context.isDraining) {
       this.#refuse(streamId, WispReason.throttled, "maxStreams");
-    } else if (!this.#takeToken()) {
+    } else if (!this.#connects.tryTake()) {
       this.#refuse(streamId, WispReason.throttled, "connectsPerSecond");
     } else {
       metrics.streams.inc();
@@ -239,17 +258,6 @@ export class WispSession {
     this.#link.send(encodeClose(CONNECTION_ID, reason));
     this.#link.close(CloseCode.policyViolation, problem.slice(0, 100));
   }
-
-  #takeToken(): boolean {
-    const { connectsPerSecond } = this.#context.limits;
-    const now = performance.now();
-    const more = ((now - this.#tokensAt) / 1000) * connectsPerSecond;
-    this.#tokens = Math.min(connectsPerSecond, this.#tokens + more);
-    this.#tokensAt = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
 }
 
 /** A stream whose target is being looked up: what the client sends meanwhile is kept, as far as its credits go. */
@@ -289,14 +297,6 @@ class OpeningStream implements RelayStream {
     if (this.#granted > 0) stream.grant(this.#granted);
     for (const payload of this.#waiting) stream.receive(payload);
   }
-}
-
-/** Compares without telling by its time where the difference is. */
-export function isEqual(given: string, expected: string): boolean {
-  const a = Buffer.from(given);
-  const b = Buffer.from(expected);
-  // Lengths are no secret; a comparison is made all the same.
-  return timingSafeEqual(a, a.length === b.length ? b : a) && a.length === b.length;
 }
 
 function ruleLabel(reason: number): string {

@@ -1,7 +1,7 @@
 /**
  * One client that has a WebSocket for each TCP connection: wsproxy's `/prefix/host:port`, and websockify's fixed target, which
  * emscripten's sockets expect. Messages are the bytes, nothing else. The target's FIN closes the WebSocket, and so does an error, with
- * a code that says so: there is no other way to tell.
+ * a code that says so: there is no other way to tell. A client whose target takes nothing is not read.
  */
 import { chooseAddress } from "./dial.js";
 import type { RelayContext, RelaySession } from "./relay-context.js";
@@ -12,11 +12,8 @@ import { WISP_HEADER_BYTES } from "../wisp.js";
 /** Normal, policy violation, and the code that proxies use for a target that cannot be reached (RFC 6455, 7.4). */
 const CloseCode = { normal: 1000, policyViolation: 1008, internalError: 1011 } as const;
 
-/** Bytes that a client may send before its target is connected. */
-const MAX_EARLY_BYTES = 1024 * 1024;
-
-/** Bytes that may wait for a target that takes nothing. WebSockets have no way to make one client stop. */
-const MAX_TARGET_QUEUE_BYTES = 8 * 1024 * 1024;
+/** Bytes that may wait for a target whose client is told that it is over: it is read on, for its own closing. */
+const MAX_CLOSING_BYTES = 8 * 1024 * 1024;
 
 /** See the top of the file. */
 export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender {
@@ -25,8 +22,8 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
   readonly #link: RelayLink;
   #target: TcpTarget | undefined;
   #early: Buffer[] = [];
-  #earlyBytes = 0;
   #connectTimer: NodeJS.Timeout | undefined;
+  #isClosing = false;
   #over = false;
 
   constructor(
@@ -44,15 +41,13 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
 
   receive(message: Buffer): void {
     if (this.#over) return;
-    if (this.#target) {
-      this.#target.write(message);
-      if (this.#target.queuedBytes > MAX_TARGET_QUEUE_BYTES) this.#fail("the target takes nothing");
-      return;
+    if (!this.#target) {
+      this.#early.push(message);
+      this.#link.setReading(false);
+    } else if (!this.#target.write(message)) {
+      if (!this.#isClosing) this.#link.setReading(false);
+      else if (this.#target.queuedBytes > MAX_CLOSING_BYTES) this.#target.reset();
     }
-    this.#earlyBytes += message.length;
-    if (this.#earlyBytes > MAX_EARLY_BYTES)
-      this.#fail("more data than a target without an answer is worth");
-    else this.#early.push(message);
   }
 
   end(): void {
@@ -77,11 +72,15 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
   }
 
   onEnd(): void {
-    this.#link.close(CloseCode.normal, "");
+    this.#closeLink(CloseCode.normal, "");
   }
 
   onDrain(): void {
-    // Nobody was stopped.
+    this.#link.setReading(true);
+  }
+
+  onIdle(): void {
+    this.#fail("nothing was sent for long");
   }
 
   onError(error: NodeJS.ErrnoException): void {
@@ -89,7 +88,7 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
   }
 
   onClose(): void {
-    this.#link.close(CloseCode.normal, "");
+    this.#closeLink(CloseCode.normal, "");
   }
 
   async #open(host: string, port: number): Promise<void> {
@@ -100,22 +99,33 @@ export class WsproxySession implements RelaySession, TcpTargetOwner, LinkSender 
       this.#refuse(chosen.rule, `${host}:${String(port)}`);
       return;
     }
-    this.#target = new TcpTarget(this, { address: chosen.address, port });
+    const target = { address: chosen.address, port };
+    this.#target = new TcpTarget(this, target, limits.tcpIdleTimeoutMs);
     this.#connectTimer = setTimeout(() => {
       this.#fail("no answer in time");
     }, limits.connectTimeoutMs);
-    for (const message of this.#early) this.#target.write(message);
+    let hasRoom = true;
+    for (const message of this.#early) hasRoom = this.#target.write(message);
+    // Else `onDrain` follows.
+    if (hasRoom) this.#link.setReading(true);
     this.#early = [];
   }
 
   #refuse(rule: string, target: string): void {
     this.#context.metrics.refusals.inc({ rule: "blocked" });
     this.#context.log.info({ client: this.#client, rule, target }, "refused a stream");
-    this.#link.close(CloseCode.policyViolation, rule.slice(0, 100));
+    this.#closeLink(CloseCode.policyViolation, rule.slice(0, 100));
+  }
+
+  /** Its answer must be read, so that the WebSocket ends in order. */
+  #closeLink(code: number, reason: string): void {
+    this.#isClosing = true;
+    this.#link.setReading(true);
+    this.#link.close(code, reason);
   }
 
   #fail(problem: string): void {
-    this.#link.close(CloseCode.internalError, problem.slice(0, 100));
+    this.#closeLink(CloseCode.internalError, problem.slice(0, 100));
     this.#target?.reset();
     this.#finish();
   }

@@ -7,31 +7,9 @@
  */
 import type { IpAddress } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import type { GuestChannel, GuestChannelOptions } from "../slirp-backend.js";
 import { ipv4Word } from "./configure.js";
 import type { Stack } from "./stack.js";
-
-/** How a channel is opened. */
-export interface GuestChannelOptions {
-  /** An IPv4 address of the guest's network, neither gateway nor name server. */
-  readonly address: IpAddress;
-  /** 1 to 65535. */
-  readonly port: number;
-  /** What the guest sends, in order; the bytes are the callback's own. Called from a microtask. */
-  onData(bytes: Uint8Array): void;
-  /** After `send` took less than it was given: there is room again. */
-  onWritable?(): void;
-}
-
-/** See the top of the file. */
-export interface GuestChannel {
-  readonly address: IpAddress;
-  readonly port: number;
-  /**
-   * Sends bytes to the guest: how many were taken, from the front; 0 as long as no guest is connected. Less than given: the
-   * rest is to be sent again when `onWritable` is called. @throws SlirpError `closed`, `stackFailed`.
-   */
-  send(bytes: Uint8Array): number;
-}
 
 interface Entry {
   readonly options: GuestChannelOptions;

@@ -8,27 +8,18 @@
  * To the guest the connections come from the gateway, as those of forwards do that begin on the host's loopback. Their ports are below those
  * that systems hand out by themselves (32768 and up on Linux, RFC 6335's 49152 elsewhere), so that they meet no forward's.
  */
-import { formatEndpoint, ipEndpoint, parseIpAddress, type IpAddress } from "../address.js";
+import { formatEndpoint, ipEndpoint, parseIpAddress } from "../address.js";
 import type { IpEndpoint, IpFamily } from "../address.js";
 import { ChunkPool } from "../byte-queue.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { Readiness, type HostListener } from "../host-network.js";
 import { ReadinessSource } from "../readiness-source.js";
+import type { GuestConnectOptions, GuestSocket } from "../slirp-backend.js";
 import type { ResolvedSlirpOptions } from "../slirp-options.js";
 import { adoptBound, removeAdopted } from "./forwards.js";
-import { StreamSocket, type GuestSocket } from "./guest-socket.js";
+import { StreamSocket } from "./guest-socket.js";
 import type { GuestStream } from "./guest-stream.js";
 import type { Stack } from "./stack.js";
-
-/** Where to connect to. */
-export interface GuestConnectOptions {
-  /** 1 to 65535. */
-  readonly port: number;
-  /** The guest's address. Default: the first that DHCP gives out; without IPv4 the address of the guest seen first. */
-  readonly address?: string | IpAddress;
-  /** Gives up connecting, and later cuts the connection off; with the signal's reason. */
-  readonly signal?: AbortSignal;
-}
 
 const FIRST_PORT = 16_384;
 const PORT_COUNT = 16_384;

@@ -8,36 +8,8 @@
 import { formatEndpoint, type IpEndpoint } from "../address.js";
 import type { ChunkPool } from "../byte-queue.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import type { GuestSocket, GuestSocketInfo, SocketBytes } from "../slirp-backend.js";
 import { GuestStream } from "./guest-stream.js";
-
-/** What a writer may write. */
-export type SocketBytes = ArrayBuffer | ArrayBufferView;
-
-/** A connection that was made; see the top of the file. The streams can be transferred to another thread. */
-export interface GuestSocket {
-  /**
-   * What the guest sends; it ends where the guest sends FIN. What came before an error can be read, then reading fails with the error.
-   * Cancelling it throws away what still comes.
-   */
-  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** What the guest gets: ArrayBuffers and views. Closing it sends FIN, aborting it RST. */
-  readonly writable: WritableStream<SocketBytes>;
-  /** Who is connected, as the guest sees it: `10.0.2.15:80` from `10.0.2.2:16385`. */
-  readonly opened: Promise<GuestSocketInfo>;
-  /**
-   * Fulfilled when both directions have ended in good order, or `close` has sent what was written. Rejected with SlirpError
-   * `connectionReset` where the guest cut it off, `closed` or `stackFailed` where the stack ended, or with the reason it was aborted for.
-   */
-  readonly closed: Promise<undefined>;
-  /** Sends what was written and FIN, and stops reading. Where `writable` is locked, what it has not handed over yet is lost. */
-  close(): Promise<undefined>;
-}
-
-/** The two ends of a connection: `address:port`, IPv6 in brackets. */
-export interface GuestSocketInfo {
-  readonly remoteAddress: string;
-  readonly localAddress: string;
-}
 
 /** What the writable side keeps before `ready` tells the writer to wait, beside the bounded queue behind it. */
 const WRITER_QUEUE_BYTES = 16 * 1024;
@@ -138,7 +110,9 @@ export class StreamSocket implements GuestSocket {
         cancel: () => {
           this.#readerEnded = true;
           this.stream.discard();
+          // Anew, or who waits for more of it would spin.
           this.#progress.open();
+          this.#progress = makeGate();
         },
       },
       { highWaterMark: 0 },

@@ -42,7 +42,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** See the top of the file. The views are named as emscripten names them. */
-export class ModuleInstance implements Pick<EmscriptenModule, "HEAPU8" | "HEAPU32"> {
+export class ModuleInstance {
   readonly exports: SlirpExports;
   HEAPU8: Uint8Array<ArrayBuffer>;
   HEAPU32: Uint32Array<ArrayBuffer>;
@@ -87,8 +87,13 @@ export class ModuleInstance implements Pick<EmscriptenModule, "HEAPU8" | "HEAPU3
   }
 
   private refreshViews(): void {
-    this.HEAPU8 = new Uint8Array(this.memory.buffer);
-    this.HEAPU32 = new Uint32Array(this.memory.buffer);
+    // Not `implements`, for which whoever compiles against the package would need emscripten's types.
+    const views = {
+      HEAPU8: new Uint8Array(this.memory.buffer),
+      HEAPU32: new Uint32Array(this.memory.buffer),
+    } satisfies Pick<EmscriptenModule, "HEAPU8" | "HEAPU32">;
+    this.HEAPU8 = views.HEAPU8;
+    this.HEAPU32 = views.HEAPU32;
   }
 
   /** Reads a field of the shared block. */

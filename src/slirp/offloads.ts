@@ -22,19 +22,6 @@ export function featuresAt(headerLength: HeaderLength): bigint {
   return headerLength === 0 ? 0n : STACK_FEATURES;
 }
 
-/** Why these features cannot be set together; undefined where they can. Long frames have unfinished checksums (virtio 1.2, 5.1.3.1). */
-export function featureConflict(features: bigint, headerLength: HeaderLength): string | undefined {
-  const unknown = features & ~featuresAt(headerLength);
-  if (unknown !== 0n) return `it has no features 0x${unknown.toString(16)}`;
-  if ((features & HOST_LONG) !== 0n && (features & checksum) === 0n) {
-    return "long frames from the guest need the feature checksum (bit 0)";
-  }
-  if ((features & GUEST_LONG) !== 0n && (features & guestChecksum) === 0n) {
-    return "long frames towards the guest need the feature guestChecksum (bit 1)";
-  }
-  return undefined;
-}
-
 /** Bits of wasm/offload.h. */
 const OffloadBit = { fromGuest: 1, guestChecksum: 2, guestTso4: 4, guestTso6: 8 } as const;
 

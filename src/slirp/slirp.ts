@@ -5,15 +5,22 @@
  */
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
+import type {
+  GuestChannel,
+  GuestChannelOptions,
+  GuestConnectOptions,
+  GuestSocket,
+  LogLevel,
+  SlirpBackend,
+  SocketDescription,
+} from "../slirp-backend.js";
 import type { GuestForward, HostForward, ResolvedSlirpOptions } from "../slirp-options.js";
 import { Forwards } from "./forwards.js";
-import { GuestConnections, type GuestConnectOptions } from "./guest-connections.js";
-import type { GuestSocket } from "./guest-socket.js";
-import { GuestChannels, type GuestChannel, type GuestChannelOptions } from "./guest-channels.js";
+import { GuestConnections } from "./guest-connections.js";
+import { GuestChannels } from "./guest-channels.js";
 import { loadState, saveState } from "./saved-state.js";
-import type { SocketDescription } from "./socket-table.js";
 import { StackBackend } from "./stack-backend.js";
-import { Stack, type LogLevel } from "./stack.js";
+import { Stack } from "./stack.js";
 
 /** What a stack is made of. */
 export interface SlirpParts {
@@ -32,7 +39,7 @@ export interface SlirpParts {
 }
 
 /** See the top of the file. */
-export class Slirp extends StackBackend {
+export class Slirp extends StackBackend implements SlirpBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;
 
@@ -145,6 +152,16 @@ export class Slirp extends StackBackend {
    */
   connect(options: GuestConnectOptions): Promise<GuestSocket> {
     return this.connections.connect(options);
+  }
+
+  /**
+   * Asks a web server in the guest, as `fetch` does: `http://guest/`, `http://guest:8080/`, or with the guest's address or `localhost` in
+   * place of `guest`. Redirects are followed within the guest. No cookies, no cache, no TLS.
+   * @throws SlirpError `badHttpResponse` for an answer that is none, `invalidConfiguration`, and what `connect` throws.
+   */
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const { fetchFromGuest } = await import("./guest-fetch.js");
+    return fetchFromGuest((options) => this.connect(options), input, init);
   }
 
   /**

@@ -6,6 +6,7 @@
  */
 import { formatEndpoint, type HostEndpoint } from "../address.js";
 import type { HostFile, HostListener, HostNetwork, HostStream } from "../host-network.js";
+import type { SocketDescription } from "../slirp-backend.js";
 import { SharedField, type ModuleInstance } from "./module-instance.js";
 import type { ResolvingDatagram } from "./resolving-datagram.js";
 
@@ -38,14 +39,6 @@ export type Socket =
       readonly local?: undefined;
       readonly guestFamily?: undefined;
     };
-
-/** A line of {@link SocketTable.list}. */
-export interface SocketDescription {
-  readonly descriptor: number;
-  readonly kind: Socket["kind"];
-  readonly local: string | undefined;
-  readonly remote: string | undefined;
-}
 
 /** See the top of the file. */
 export class SocketTable {

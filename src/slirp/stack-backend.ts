@@ -11,9 +11,9 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { isHeaderLength } from "../virtio-net.js";
+import { featureConflict, isHeaderLength } from "../virtio-net.js";
 import { SharedField } from "./module-instance.js";
-import { featureConflict, featuresAt, offloadBits } from "./offloads.js";
+import { featuresAt, offloadBits } from "./offloads.js";
 import type { Stack, StackObserver } from "./stack.js";
 
 const ETHERNET_HEADER_BYTES = 14;
@@ -144,7 +144,7 @@ export abstract class StackBackend implements NetBackend {
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.checkOpen();
     const conflict = isHeaderLength(headerLength)
-      ? featureConflict(features, headerLength)
+      ? featureConflict(features, featuresAt(headerLength))
       : "header lengths are 0, 10 and 12";
     if (conflict !== undefined) {
       const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;

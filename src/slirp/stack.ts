@@ -8,6 +8,7 @@ import type { FrameBatch } from "../backend.js";
 import type { HostEndpoint } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
+import type { LogLevel } from "../slirp-backend.js";
 import type { ResolvedSlirpOptions } from "../slirp-options.js";
 import { createStack } from "./configure.js";
 import { FrameAreas } from "./frame-areas.js";
@@ -16,9 +17,8 @@ import { ModuleInstance, SharedField, type SlirpPointer } from "./module-instanc
 import { SocketTable } from "./socket-table.js";
 import { TurnLoop, type TurnResult } from "./turn-loop.js";
 
-/** How grave a message of the stack is; the levels of wasm/glib/glib.h by index. */
-export const logLevels = ["debug", "warning", "critical", "fatal"] as const;
-export type LogLevel = (typeof logLevels)[number];
+/** The levels of wasm/glib/glib.h by index. */
+export const logLevels = ["debug", "warning", "critical", "fatal"] as const satisfies LogLevel[];
 
 /** What the stack tells its owner. None of them may throw. */
 export interface StackObserver {

@@ -23,7 +23,7 @@ const PLAIN_WISP: HostNetworkCapabilities = {
   flowControl: "Wisp knows no flow control from relay to client",
   unixStreams: "a relay has no files",
   ipv6: true,
-  listen: "Wisp opens no ports",
+  listen: "Wisp opens no ports, but for our extension",
   localAddress: "the relay chooses",
   datagrams: true,
   descriptors: "sockets are the relay's",
@@ -52,11 +52,15 @@ function describeRelay(
   });
 }
 
-describeRelay("our relay", () => listenRelay({ allow: ["127.0.0.0/8", "::1"] }), {
+const OPEN_FORWARDS = { ports: ["1024-65535"], addresses: ["0.0.0.0", "::"] };
+const OPEN_RELAY = { allow: ["127.0.0.0/8", "::1"], forwards: OPEN_FORWARDS };
+
+describeRelay("our relay", () => listenRelay(OPEN_RELAY), {
   ...PLAIN_WISP,
   halfClose: true,
   reset: true,
   flowControl: true,
+  listen: true,
 });
 describeRelay("wisp-js, version 2", () => startWispJs(2), PLAIN_WISP);
 describeRelay("wisp-server-node, version 1", startWispServerNode, {

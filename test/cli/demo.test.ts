@@ -48,18 +48,21 @@ describe("slirp-wasm demo", () => {
   it("serves the page, what it is told, and a page for the guest", async (ctx) => {
     expect(await ask(ctx, "/")).toMatchObject({ status: 200, type: "text/html; charset=utf-8" });
     const settings = JSON.parse((await ask(ctx, "/demo.json")).body) as Record<string, unknown>;
-    expect(settings).toMatchObject({ relay: "relay/", hello: `http://10.0.2.2:${port}/hello` });
+    expect(settings).toMatchObject({
+      relay: "relay/",
+      hello: `http://demo.localhost:${port}/hello`,
+    });
     expect((await ask(ctx, "/hello")).body).toMatch(/^Hello/);
-    expect((await ask(ctx, "/guest/image.json")).type).toBe("application/json");
+    expect((await ask(ctx, "/image/image.json")).type).toBe("application/json");
   });
 
   it("serves nothing else", async (ctx) => {
     // What a client's URL parser would straighten out arrives as it is.
     const paths = [
-      "/guest/../../package.json",
+      "/image/../../package.json",
       "/..%2fpackage.json",
       "/../package.json",
-      "/guest/",
+      "/image/",
       "/no",
       "//",
     ];

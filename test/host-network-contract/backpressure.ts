@@ -102,7 +102,8 @@ export function describeBackpressure(suite: SuiteContext): void {
 
     it(
       "gets 100 MB unchanged when it reads slowly",
-      async () => {
+      async (context) => {
+        needs(context, suite.fixture, "wholeDownloads");
         const { user, peer } = await suite.connectedStream();
         const sent = sendSteadily(peer);
         const hash = createHash("sha256");

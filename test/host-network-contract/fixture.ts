@@ -25,6 +25,8 @@ export interface HostNetworkCapabilities {
   readonly backpressure: Capability;
   /** A reader of ours that stops makes the other side stop. */
   readonly flowControl: Capability;
+  /** What a server sends before FIN gets to a reader of ours that is slow. Default: true. */
+  readonly wholeDownloads?: Capability;
   readonly unixStreams: Capability;
   readonly ipv6: Capability;
   /** `listenStream` and `bindDatagram`. */
@@ -55,7 +57,7 @@ export function needs(
   ...names: (keyof HostNetworkCapabilities)[]
 ): void {
   for (const name of names) {
-    const capability = fixture.capabilities[name];
+    const capability = fixture.capabilities[name] ?? true;
     if (capability !== true) context.skip(`${name}: ${capability}`);
     if (name === "ipv6" && !hasIpv6Loopback()) context.skip("this machine has no ::1");
   }

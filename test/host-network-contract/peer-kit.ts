@@ -157,11 +157,20 @@ export function readBytes(socket: Socket, count: number): Promise<Buffer> {
   });
 }
 
-/** The code of the error that ends a peer's socket; "FIN" where it ends in good order. */
+/**
+ * The code of the error that ends a peer's socket; "FIN" where it ends in good order.
+ *
+ * libuv takes a connection that was reset for one that ended in order when both data and the reset are there at once. The system knows
+ * better, and says so to who writes.
+ */
 export function howItEnds(socket: Socket): Promise<string> {
   return new Promise((resolve) => {
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    socket.once("end", () => resolve("FIN"));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.once("end", () => {
+      socket.write("?", (error) => {
+        if (!error) resolve("FIN");
+      });
+    });
     socket.resume();
   });
 }

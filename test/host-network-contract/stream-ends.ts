@@ -107,6 +107,17 @@ function describeReset(suite: SuiteContext): void {
       expect(user.tryReceive(target)).toBe(-Errno.ECONNRESET);
     });
 
+    it("by the other side is not taken for an end because data came with it", async (context) => {
+      needs(context, suite.fixture, "reset");
+      const { user, peer } = await suite.connectedStream();
+      peer.write("before");
+      peer.resetAndDestroy();
+      await user.edge(Readiness.error);
+      const target = Buffer.alloc(100);
+      expect(user.tryReceive(target)).toBe(6);
+      expect(user.tryReceive(target)).toBe(-Errno.ECONNRESET);
+    });
+
     it("by us is seen as such by the other side", async (context) => {
       needs(context, suite.fixture, "reset");
       const { user, peer } = await suite.connectedStream();

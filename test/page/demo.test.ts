@@ -12,6 +12,7 @@ import { DEFAULT_IMAGE_FOLDER } from "../../src/cli/guest-image.js";
 import { browserMissing, launchBrowser } from "../support/browser.js";
 import { CliProcess } from "../support/cli.js";
 import { v86ImageMissing } from "../support/v86-image.js";
+import { runProgram } from "../house/scratch.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const READY_TIMEOUT_MS = 120_000;
@@ -45,11 +46,11 @@ describe("the demo page", () => {
   });
 
   /** A page whose guest has its prompt. */
-  async function open(colorScheme: "light" | "dark"): Promise<Page> {
+  async function open(colorScheme: "light" | "dark", hash = ""): Promise<Page> {
     if (!browser) throw new Error("there is no browser");
     const opened = await browser.newPage({ colorScheme });
     opened.on("pageerror", (error) => errors.push(error.message));
-    await opened.goto(url);
+    await opened.goto(url + hash);
     await opened.locator("#examples button").first().waitFor({ timeout: READY_TIMEOUT_MS });
     return opened;
   }
@@ -60,14 +61,14 @@ describe("the demo page", () => {
   }
 
   const screen = async (): Promise<string> =>
-    (await page.locator(".xterm-accessibility-tree").innerText()).replaceAll("\u00a0", " ");
+    (await page.locator(".xterm-accessibility-tree").first().innerText()).replaceAll("\u00a0", " ");
 
   let commands = 0;
 
   /** Runs a command in the guest; answers what is on the screen once it is done. */
   async function run(command: string): Promise<string> {
     const number = String(++commands);
-    await page.locator(".xterm-helper-textarea").focus();
+    await page.locator(".xterm-helper-textarea").first().focus();
     // What is typed does not look like what is printed.
     await page.keyboard.type(`clear; ${command}; echo "done $((${number} + 0)): $?"\n`);
     const done = new RegExp(`done ${number}: \\d`);
@@ -86,7 +87,7 @@ describe("the demo page", () => {
   it("fetches a page by a click", async (ctx) => {
     needs(ctx);
     await page.getByRole("button", { name: "Fetch a page" }).click();
-    await expect.poll(screen, WAIT).toContain("a real socket");
+    await expect.poll(screen, WAIT).toContain("a connection of them");
     expect(await page.locator("#status").innerText()).toContain("Connected through");
   });
 
@@ -108,9 +109,67 @@ describe("the demo page", () => {
       .update(await readFile(path))
       .digest("hex");
     const { port } = new URL(url);
-    const text = await run(`wget -qO- http://10.0.2.2:${port}/guest/${name} | sha256sum`);
+    const text = await run(`wget -qO- http://10.0.2.2:${port}/image/${name} | sha256sum`);
     // The terminal may break the line.
     expect(text.replaceAll("\n", "")).toContain(expected);
+  });
+
+  it("tells of the names that were looked up", async (ctx) => {
+    needs(ctx);
+    await run("nslookup nowhere.example >/dev/null 2>&1");
+    const names = page.locator("#names");
+    await expect.poll(() => names.innerText(), WAIT).toContain("nowhere.example");
+    expect(await names.innerText()).toMatch(/demo\.localhost\s+A\s+10\.0\.2\.2\s+the page/);
+  });
+
+  it("shows what the guest serves, in the page", async (ctx) => {
+    needs(ctx);
+    await page.getByRole("button", { name: "Serve a page" }).click();
+    const frame = page.frameLocator("#web-frame");
+    await frame.getByRole("heading", { name: "Hello from the guest" }).waitFor(WAIT);
+    const link = await page.getByRole("link", { name: "Open in a tab" }).getAttribute("href");
+    expect(link).toBe(`${url}guest/80/`);
+  });
+
+  it("says why there is nothing to show", async (ctx) => {
+    needs(ctx);
+    await page.locator("#web-port").fill("81");
+    await page.locator("#web-form button").click();
+    await expect.poll(() => page.locator("#web-note").innerText(), WAIT).toMatch(/refused/i);
+  });
+
+  it("captures packets, and saves a file that tshark reads", async (ctx) => {
+    needs(ctx);
+    const capture = page.locator("#capture");
+    await capture.click();
+    await run("ping -c 3 10.0.2.2");
+    await capture.click();
+    const coming = page.waitForEvent("download");
+    await page.locator("#capture-save").click();
+    const path = await (await coming).path();
+    const { stdout } = await runProgram("tshark", ["-r", path, "-Y", "icmp.type == 0"]);
+    expect(stdout.trim().split("\n")).toHaveLength(3);
+  });
+
+  it("lets two guests talk", async (ctx) => {
+    needs(ctx);
+    await page.getByRole("button", { name: "Two guests talking" }).click();
+    const first = page.getByRole("group", { name: "First guest" });
+    await expect
+      .poll(async () => (await first.innerText()).replaceAll("\u00a0", " "), WAIT)
+      .toMatch(/Hello from the second guest, 10\.0\.2\.16/);
+  });
+
+  it("keeps the way out that was chosen, and shares it by a link", async (ctx) => {
+    needs(ctx);
+    const opened = await open("light", "#way=wisp&relay=ws%3A%2F%2F127.0.0.1%3A9%2F");
+    expect(await opened.locator("#relay").inputValue()).toBe("ws://127.0.0.1:9/");
+    await opened.getByRole("button", { name: "Use it" }).click();
+    await opened.waitForURL(url);
+    await opened.locator("#examples button").first().waitFor({ timeout: READY_TIMEOUT_MS });
+    expect(await opened.getByRole("radio", { name: "Another Wisp relay" }).isChecked()).toBe(true);
+    expect(await opened.locator("#relay").inputValue()).toBe("ws://127.0.0.1:9/");
+    await opened.context().close();
   });
 
   it("is told what the relay does not allow, at once", async (ctx) => {

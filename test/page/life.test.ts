@@ -5,13 +5,15 @@ import { describe, expect, it } from "vitest";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { HostTcpServer } from "../support/host/tcp-server.js";
 import { fetchedHash, succeed } from "../support/guest-commands.js";
+import type { PageGuest } from "../support/page-guest.js";
 import { pageRigMissing, startPageRig, type PageRig } from "../support/page-rig.js";
 import { shareRig } from "../support/rig.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
 const HIDDEN_MS = 60_000;
-const LINE_PERIOD_MS = 5_000;
+const LINE_PERIOD_MS = 2_000;
+const FROZEN_MS = 5_000;
 
 describe("a page that is loaded anew", () => {
   const rigOf = shareRig<PageRig>(pageRigMissing, () => startPageRig());
@@ -35,35 +37,20 @@ describe("a page that is loaded anew", () => {
   });
 });
 
-describe("a page that is hidden for a minute", () => {
-  const rigOf = shareRig<PageRig>(pageRigMissing, () => startPageRig());
+describe("a page that is not seen", () => {
+  const rigOf = shareRig<PageRig>(pageRigMissing, async () => {
+    const rig = await startPageRig({ plainBrowser: true });
+    await rig.guest.configureNetwork();
+    return rig;
+  });
 
-  it("keeps its connections, and works on meanwhile and afterwards", async (ctx) => {
+  it("works on while it is hidden for a minute, and keeps its connections", async (ctx) => {
     const { guest, context } = rigOf(ctx);
-    await guest.configureNetwork();
-    let said = "";
-    let heard = "";
-    await using server = await HostTcpServer.start("127.0.0.1", (socket) => {
-      socket.on("data", (chunk) => (heard += chunk.toString()));
-      const say = setInterval(() => {
-        const line = `line ${String(said.length)}\n`;
-        said += line;
-        socket.write(line);
-      }, LINE_PERIOD_MS);
-      socket.on("close", () => {
-        clearInterval(say);
-      });
-    });
     await using http = await HostHttpServer.start();
-    const port = String(server.port);
-    await succeed(
-      guest,
-      `mkfifo /tmp/in; sleep 1000 >/tmp/in &
-      nc.openbsd 10.0.2.2 ${port} </tmp/in >/tmp/out 2>/tmp/error &`,
-    );
-    await waitUntil("the connection has come", () => server.connectionCount === 1);
-
-    const other = await hide(guest.page, () => context.newPage());
+    await using talk = await Talk.start(guest);
+    const other = await context.newPage();
+    await other.bringToFront();
+    await waitUntil("it is hidden", async () => (await visibility(guest.page)) === "hidden");
     const hiddenMs = performance.now();
     const file = http.randomFile("hidden", MIB);
     const url = `http://10.0.2.2:${String(http.port)}${file.path}`;
@@ -73,28 +60,111 @@ describe("a page that is hidden for a minute", () => {
     await other.close();
     await guest.page.bringToFront();
     await waitUntil("it is shown", async () => (await visibility(guest.page)) === "visible");
-
-    await succeed(guest, "echo still here >/tmp/in");
-    await waitUntil("the server hears", () => heard === "still here\n");
-    await waitUntil("the guest has heard all", async () => {
-      return (await succeed(guest, "cat /tmp/out")) === said.trim();
-    });
-    expect(said.split("\n").length).toBeGreaterThan(HIDDEN_MS / LINE_PERIOD_MS);
+    await talk.expectAll();
     expect(await fetchedHash(guest, url)).toBe(file.sha256);
+    expect(guest.errors).toEqual([]);
+  });
+
+  it("has its network again when the browser has frozen it, and no connection that is none", async (ctx) => {
+    const { guest, context } = rigOf(ctx);
+    await using http = await HostHttpServer.start();
+    await using talk = await Talk.start(guest);
+    const other = await context.newPage();
+    await other.bringToFront();
+    const session = await context.newCDPSession(guest.page);
+    await session.send("Page.setWebLifecycleState", { state: "frozen" });
+    await sleep(FROZEN_MS);
+    await session.send("Page.setWebLifecycleState", { state: "active" });
+    await other.close();
+    await guest.page.bringToFront();
+
+    // Chromium closes the WebSockets of a page that it wakes: then the guest must be told.
+    const file = http.randomFile("frozen", MIB);
+    const url = `http://10.0.2.2:${String(http.port)}${file.path}`;
+    expect(await fetchedHash(guest, url)).toBe(file.sha256);
+    await waitUntil("guest and server agree on the connection", async () => {
+      return (await talk.isOpenInGuest()) === talk.isOpenAtServer;
+    });
     expect(guest.errors).toEqual([]);
   });
 });
 
-async function visibility(page: Page): Promise<string> {
-  return page.evaluate<string>("document.visibilityState");
+/** A connection of the guest on which the server says a line now and then, and the guest something at the end. */
+class Talk {
+  readonly #guest: PageGuest;
+  readonly #server: HostTcpServer;
+  readonly #linesSaid: () => string;
+  readonly #heard: () => string;
+
+  static async start(guest: PageGuest): Promise<Talk> {
+    let said = "";
+    let heard = "";
+    const server = await HostTcpServer.start("127.0.0.1", (socket) => {
+      socket.on("data", (chunk) => (heard += chunk.toString()));
+      const say = setInterval(() => {
+        const line = `line ${String(said.length)}\n`;
+        said += line;
+        socket.write(line);
+      }, LINE_PERIOD_MS);
+      socket.on("end", () => socket.end());
+      socket.on("close", () => {
+        clearInterval(say);
+      });
+    });
+    await succeed(
+      guest,
+      `rm -f /tmp/in; mkfifo /tmp/in; sleep 1000 >/tmp/in &
+      nc.openbsd 10.0.2.2 ${String(server.port)} </tmp/in >/tmp/out 2>/tmp/error &`,
+    );
+    await waitUntil("the connection has come", () => server.connectionCount === 1);
+    return new Talk(
+      guest,
+      server,
+      () => said,
+      () => heard,
+    );
+  }
+
+  private constructor(
+    guest: PageGuest,
+    server: HostTcpServer,
+    linesSaid: () => string,
+    heard: () => string,
+  ) {
+    this.#guest = guest;
+    this.#server = server;
+    this.#linesSaid = linesSaid;
+    this.#heard = heard;
+  }
+
+  get isOpenAtServer(): boolean {
+    return this.#server.openCount > 0;
+  }
+
+  async isOpenInGuest(): Promise<boolean> {
+    return (await this.#guest.capture("pidof nc.openbsd")).status === 0;
+  }
+
+  /** Each side has heard all that the other said, and hears what it says now. */
+  async expectAll(): Promise<void> {
+    await succeed(this.#guest, "echo still here >/tmp/in");
+    await waitUntil("the server hears", () => this.#heard() === "still here\n");
+    const count = this.#linesSaid().length;
+    await waitUntil("the server has said more", () => this.#linesSaid().length > count);
+    await waitUntil("the guest has heard all", async () => {
+      const before = this.#linesSaid();
+      const heard = await succeed(this.#guest, "cat /tmp/out");
+      // A line that was just said may be on its way.
+      return heard !== "" && (heard === before.trim() || heard === this.#linesSaid().trim());
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await succeed(this.#guest, "killall nc.openbsd sleep || true");
+    await this.#server[Symbol.asyncDispose]();
+  }
 }
 
-/** Puts another tab in front of it, as a person does; Playwright lets every page believe that it is seen. */
-async function hide(page: Page, openOther: () => Promise<Page>): Promise<Page> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Emulation.setFocusEmulationEnabled", { enabled: false });
-  const other = await openOther();
-  await other.bringToFront();
-  await waitUntil("it is hidden", async () => (await visibility(page)) === "hidden");
-  return other;
+function visibility(page: Page): Promise<string> {
+  return page.evaluate<string>("document.visibilityState");
 }

@@ -212,7 +212,7 @@ describe("who may come", () => {
     const withPassword = (metadata: Uint8Array): WispClient =>
       connect(url, { version: 2, extensions: [{ id: WispExtensionId.password, metadata }] });
     await withPassword(encodePassword({ user: "ann", password: "pass word" })).ready();
-    const draft5 = Buffer.concat([Buffer.from([3, 9]), Buffer.from("annpass word")]);
+    const draft5 = Buffer.concat([Buffer.from([3, 9, 0]), Buffer.from("annpass word")]);
     await withPassword(draft5).ready();
     const wrong = withPassword(encodePassword({ user: "ann", password: "passw0rd" }));
     expect(await wrong.closeReason(0)).toBe(WispReason.badPassword);

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { WebSocket } from "ws";
 import { decodePacket, encodeInfo, type WispExtension, type WispPacket } from "../../src/wisp.js";
+import { decodeListenPacket, type ListenPacket } from "../../src/wisp-listen.js";
 import { waitUntil } from "../support/wait-until.js";
 
 export interface WispClientOptions {
@@ -16,6 +17,8 @@ export interface WispClientOptions {
 export class WispClient implements AsyncDisposable {
   readonly socket: WebSocket;
   readonly packets: WispPacket[] = [];
+  /** Packets of the extension for listening, which are taken out when they are asked for. */
+  readonly listenPackets: ListenPacket[] = [];
   /** Bytes of DATA that came, by stream. */
   readonly received = new Map<number, Buffer>();
   closeCode: number | undefined;
@@ -25,6 +28,11 @@ export class WispClient implements AsyncDisposable {
     this.socket.on("error", () => undefined);
     this.socket.on("close", (code) => (this.closeCode = code));
     this.socket.on("message", (data: Buffer) => {
+      const listen = decodeListenPacket(data);
+      if (listen) {
+        this.listenPackets.push(listen);
+        return;
+      }
       const packet = decodePacket(data);
       if (packet.type === "data") {
         const before = this.received.get(packet.streamId) ?? Buffer.alloc(0);
@@ -51,6 +59,22 @@ export class WispClient implements AsyncDisposable {
     let found: WispPacket | undefined;
     await waitUntil("a packet", () => (found = this.packets.find(isSo)) !== undefined);
     return found as WispPacket;
+  }
+
+  /** The next packet of the extension for listening that is so. */
+  async listenPacket<Type extends "bound" | "incoming">(
+    type: Type,
+    isSo: (packet: ListenPacket & { type: Type }) => boolean,
+  ): Promise<ListenPacket & { type: Type }> {
+    let at = -1;
+    await waitUntil(`${type} comes`, () => {
+      at = this.listenPackets.findIndex(
+        (packet) => packet.type === type && isSo(packet as ListenPacket & { type: Type }),
+      );
+      return at >= 0;
+    });
+    const [packet] = this.listenPackets.splice(at, 1);
+    return packet as ListenPacket & { type: Type };
   }
 
   /** The reason that a stream, or with 0 the connection, was closed for. */

@@ -3,8 +3,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
-import type { GuestConnectOptions } from "../../src/slirp/guest-connections.js";
-import type { GuestSocket } from "../../src/slirp/guest-socket.js";
+import type { GuestConnectOptions, GuestSocket } from "../../src/slirp-backend.js";
 import { sha256, testBytes } from "../host-network-contract/test-data.js";
 import { TcpFlag } from "../support/packet.js";
 import type { RawConnection } from "../support/raw-connection.js";

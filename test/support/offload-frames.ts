@@ -32,14 +32,23 @@ export const ECE = 0x40;
 const bytesOf = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length });
 
-const extension = fc
-  .tuple(fc.constantFrom(0, 60), fc.integer({ min: 1, max: 3 }))
-  .chain(([type, words]) =>
-    bytesOf(words * 8).map((bytes) => {
-      bytes[1] = words - 1;
-      return [type, bytes] as const;
-    }),
-  );
+/** An extension header of options, which is one PadN (RFC 8200 4.2). */
+function optionsHeader(type: number, words: number): readonly [type: number, bytes: Uint8Array] {
+  const bytes = new Uint8Array(words * 8);
+  bytes.set([0, words - 1, 1, bytes.length - 4]);
+  return [type, bytes];
+}
+
+const HOP_BY_HOP = 0;
+const DESTINATION_OPTIONS = 60;
+
+/** Hop-by-hop options come first, and once. */
+const extensions = fc
+  .tuple(fc.integer({ min: 0, max: 3 }), fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 2 }))
+  .map(([hopByHopWords, others]) => [
+    ...(hopByHopWords > 0 ? [optionsHeader(HOP_BY_HOP, hopByHopWords)] : []),
+    ...others.map((words) => optionsHeader(DESTINATION_OPTIONS, words)),
+  ]);
 
 /** Payloads with all the lengths that matter, cheap to make. */
 const payload = fc.tuple(fc.integer({ min: 1, max: 4000 }), fc.nat(255)).map(([length, seed]) => {
@@ -53,7 +62,7 @@ export const frameParts: fc.Arbitrary<FrameParts> = fc.record({
   tags: fc.array(fc.nat(4095), { maxLength: 2 }),
   family: fc.constantFrom(4 as const, 6 as const),
   ipOptions: fc.integer({ min: 0, max: 3 }).map((words) => new Uint8Array(words * 4).fill(1)),
-  extensions: fc.array(extension, { maxLength: 2 }),
+  extensions,
   id: fc.nat(65535),
   hopLimit: fc.integer({ min: 1, max: 255 }),
   protocol: fc.constantFrom("tcp" as const, "udp" as const),

@@ -10,7 +10,7 @@ import {
   hostOffloads,
   type Offloads,
 } from "../../src/frame-translator.js";
-import { FramePort } from "../../src/nics/frame-port.js";
+import { FramePort } from "../../src/frame-port.js";
 import {
   clearHeader,
   emptyHeader,

@@ -69,11 +69,11 @@ export class PageGuest extends Guest {
   }
 
   #describe(): Promise<string> {
-    return this.page.evaluate(() => {
+    return this.page.evaluate(async () => {
       const slirp = testPage.run?.slirp;
       if (!slirp) return "there is no stack";
-      const rest = [slirp.sockets(), slirp.statistics(), testPage.relayStatuses];
-      return `${slirp.connectionInfo()}\n${rest.map((each) => JSON.stringify(each)).join("\n")}`;
+      const rest = [await slirp.sockets(), slirp.statistics(), testPage.relayStatuses];
+      return `${await slirp.connectionInfo()}\n${rest.map((each) => JSON.stringify(each)).join("\n")}`;
     });
   }
 

@@ -4,11 +4,11 @@
  *     await using rig = await startPageRig();
  *     await rig.guest.configureNetwork();
  */
-import type { Browser, BrowserContext } from "playwright-core";
+import type { BrowserContext } from "playwright-core";
 import { listenRelay, type ListeningRelay } from "../../src/relay/listen-relay.js";
 import type { RelayOptions } from "../../src/relay/relay.js";
 import type { PageStartOptions } from "../page/site/page-program.js";
-import { browserMissing, launchBrowser } from "./browser.js";
+import { browserMissing, launchBrowser, launchPlainBrowser, type PlainBrowser } from "./browser.js";
 import { PageGuest } from "./page-guest.js";
 import { PageSite } from "./page-site.mjs";
 import type { GuestRig } from "./rig.js";
@@ -24,6 +24,9 @@ export interface PageRigOptions {
   /** Of the stack in the page, which is on the relay unless something else is said. */
   readonly slirp?: PageStartOptions["slirp"];
   readonly nic?: PageStartOptions["nic"];
+  readonly tabs?: PageStartOptions["tabs"];
+  /** A browser that hides what is not seen (`launchPlainBrowser`), instead of Playwright's. */
+  readonly plainBrowser?: boolean;
 }
 
 /** See the top of the file. Disposing of it ends everything. */
@@ -46,16 +49,17 @@ export function pageRigMissing(): string | undefined {
 export async function startPageRig(options: PageRigOptions = {}): Promise<PageRig> {
   const relay = await listenRelay({ allow: LOOPBACK, ...options.relay });
   const site = await PageSite.start();
-  const browser: Browser = await launchBrowser();
-  const context = await browser.newContext();
+  const browser = await (options.plainBrowser ? launchPlainBrowser() : launchOwnBrowser());
+  const { context } = browser;
   const startOptions: PageStartOptions = {
     slirp: { relay: relay.url, ...options.slirp },
     ...(options.nic && { nic: options.nic }),
+    ...(options.tabs && { tabs: options.tabs }),
   };
   const open: PageRig["open"] = async (other) =>
     PageGuest.start(await context.newPage(), site.url, { ...startOptions, ...other });
   const end = async (): Promise<void> => {
-    await browser.close();
+    await browser[Symbol.asyncDispose]();
     await relay.close(0);
     await site.close();
   };
@@ -75,4 +79,10 @@ export async function startPageRig(options: PageRigOptions = {}): Promise<PageRi
     await end();
     throw error;
   }
+}
+
+async function launchOwnBrowser(): Promise<PlainBrowser> {
+  const browser = await launchBrowser();
+  const context = await browser.newContext();
+  return { context, [Symbol.asyncDispose]: () => browser.close() };
 }

@@ -40,7 +40,7 @@ export async function bundleSite(folder, minify = false) {
     root: folder,
     base: "./",
     configFile: false,
-    logLevel: "warn",
+    logLevel: "error",
     build: { write: false, target: "es2022", assetsInlineLimit: 0, minify },
     worker: { format: "es" },
   });

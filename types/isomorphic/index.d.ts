@@ -13,12 +13,16 @@ interface ImportMeta {
 
 interface URL {
   readonly href: string;
+  readonly origin: string;
   readonly protocol: string;
+  readonly username: string;
+  readonly password: string;
   readonly host: string;
   readonly hostname: string;
   readonly port: string;
   readonly pathname: string;
-  readonly hash: string;
+  readonly search: string;
+  hash: string;
   toString(): string;
 }
 declare var URL: { prototype: URL; new (url: string | URL, base?: string | URL): URL };
@@ -76,6 +80,10 @@ interface ReadableStream<R = any> {
   readonly locked: boolean;
   cancel(reason?: unknown): Promise<void>;
   getReader(): ReadableStreamDefaultReader<R>;
+  pipeThrough<T>(pair: {
+    readable: ReadableStream<T>;
+    writable: WritableStream<any>;
+  }): ReadableStream<T>;
 }
 declare var ReadableStream: {
   prototype: ReadableStream;
@@ -118,21 +126,73 @@ declare var WritableStream: {
   ): WritableStream<W>;
 };
 
-interface Response {
-  readonly ok: boolean;
-  readonly status: number;
-  readonly statusText: string;
-  arrayBuffer(): Promise<ArrayBuffer>;
-}
-declare function fetch(url: string | URL): Promise<Response>;
+// Fetch (https://fetch.spec.whatwg.org/), without the network.
 
-declare var BroadcastChannel: { new (name: string): unknown };
+interface Headers {
+  get(name: string): string | null;
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+type HeadersInit = Headers | [string, string][] | Record<string, string>;
+declare var Headers: { prototype: Headers; new (init?: HeadersInit): Headers };
 
 interface Blob {
   readonly size: number;
   readonly type: string;
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 declare var Blob: {
   prototype: Blob;
-  new (parts: readonly Uint8Array<ArrayBuffer>[], options?: { type?: string }): Blob;
+  new (parts?: readonly Uint8Array<ArrayBuffer>[], options?: { type?: string }): Blob;
 };
+
+type BodyInit = string | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Blob | ReadableStream;
+
+interface RequestInit {
+  method?: string;
+  headers?: HeadersInit;
+  body?: BodyInit | null;
+  redirect?: "follow" | "error" | "manual";
+  signal?: AbortSignal | null;
+}
+interface Request {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  readonly redirect: "follow" | "error" | "manual";
+  readonly signal: AbortSignal;
+}
+
+interface Response {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: Headers;
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+declare var Response: {
+  prototype: Response;
+  new (
+    body?: BodyInit | null,
+    init?: { status?: number; statusText?: string; headers?: HeadersInit },
+  ): Response;
+};
+
+interface DecompressionStream {
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly writable: WritableStream<BufferSource>;
+}
+declare var DecompressionStream: {
+  prototype: DecompressionStream;
+  new (format: "gzip" | "deflate"): DecompressionStream;
+};
+type BufferSource = ArrayBuffer | ArrayBufferView;
+
+declare function fetch(url: string | URL): Promise<Response>;
+
+declare var BroadcastChannel: { new (name: string): unknown };

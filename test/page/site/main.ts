@@ -3,10 +3,16 @@
  * test starts it and moves the bytes of the guest's serial ports, so that the guest is commanded as in Node
  * (test/support/page-guest.ts).
  */
-import { createSlirp, type RelayStatus } from "slirp-wasm/browser";
-import { attachV86 } from "slirp-wasm/v86";
+import {
+  createSlirp,
+  openBackend,
+  type NetBackend,
+  type RelayStatus,
+  type SlirpBackend,
+} from "slirp-wasm/browser";
+import { attachBroadcastChannel, attachV86, createSwitch } from "slirp-wasm/v86";
 import { V86 } from "v86";
-import { readKept, writeKept } from "./kept-state.js";
+import { readKept, writeKept, type KeptState } from "./kept-state.js";
 import { COMMON_OPTIONS, readImage, type Machine, type MachineSource } from "./machine.js";
 import type { PageProgram, PageRun, PageStartOptions, Wire } from "./page-program.js";
 
@@ -20,56 +26,74 @@ const encoder = { encode: (text: string) => Uint8Array.from(text, (char) => char
 
 class Program implements PageProgram {
   run: PageRun | undefined;
+  emulator: V86 | undefined;
   readonly relayStatuses: string[] = [];
   #machine: Machine = {};
 
   async start(options: PageStartOptions): Promise<{ readonly wasRestored: boolean }> {
     const { nic = "virtio", from = "image" } = options;
     const kept = from === "kept" ? await readKept() : undefined;
-    const { machine, source, wasRestored }: MachineSource = kept
-      ? {
-          machine: kept.machine,
-          source: { initial_state: { buffer: kept.guest } },
-          wasRestored: true,
-        }
-      : await readImage(nic);
-    const slirp = await createSlirp({
-      ...options.slirp,
+    const source = kept ? sourceOfKept(kept) : await readImage(nic);
+    const slirp = options.tabs === "join" ? undefined : await this.#createSlirp(options);
+    if (kept) await slirp?.loadState(kept.stack);
+    const emulator = await this.#startMachine(source);
+    if (slirp) {
+      const backend = options.tabs ? shareWithTabs(slirp) : slirp;
+      this.run = { slirp, emulator, attachment: attachV86(emulator, backend, { nic }) };
+    } else {
+      attachV86(emulator, await openBackend("inbrowser"), { nic });
+    }
+    return { wasRestored: source.wasRestored };
+  }
+
+  async startOnV86(relayUrl: string): Promise<{ readonly wasRestored: boolean }> {
+    const source = await readImage("virtio");
+    const net_device = { type: "virtio", relay_url: relayUrl };
+    await this.#startMachine({ ...source, machine: { ...source.machine, net_device } });
+    return { wasRestored: source.wasRestored };
+  }
+
+  async #startMachine({ machine, source }: MachineSource): Promise<V86> {
+    const emulator = new V86({ ...source, ...machine, ...COMMON_OPTIONS });
+    this.#machine = machine;
+    this.emulator = emulator;
+    passOutput(emulator, 0);
+    passOutput(emulator, 1);
+    await new Promise<void>((resolve) => {
+      emulator.add_listener("emulator-loaded", () => resolve());
+    });
+    return emulator;
+  }
+
+  #createSlirp({ slirp }: PageStartOptions): Promise<SlirpBackend> {
+    return createSlirp({
+      ...slirp,
       wisp: {
-        ...options.slirp.wisp,
+        ...slirp.wisp,
         onStatus: ({ state, url, message }: RelayStatus) => {
           this.relayStatuses.push(`${state} ${url} ${message}`);
         },
       },
     });
-    if (kept) slirp.loadState(kept.stack);
-    const emulator = new V86({ ...source, ...machine, ...COMMON_OPTIONS });
-    this.#machine = machine;
-    passOutput(emulator, 0);
-    passOutput(emulator, 1);
-    const loaded = new Promise<void>((resolve) => {
-      emulator.add_listener("emulator-loaded", () => resolve());
-    });
-    await loaded;
-    this.run = { slirp, emulator, attachment: attachV86(emulator, slirp, { nic }) };
-    return { wasRestored };
   }
 
   write(wire: Wire, text: string): void {
-    this.#running.emulator.serial_send_bytes(wire, encoder.encode(text));
+    if (!this.emulator) throw new Error("the page runs no guest");
+    this.emulator.serial_send_bytes(wire, encoder.encode(text));
   }
 
   async keep(): Promise<void> {
     const { emulator, slirp } = this.#running;
     await emulator.stop();
     const guest = await emulator.save_state();
-    await writeKept({ machine: this.#machine, guest, stack: slirp.saveState() });
+    await writeKept({ machine: this.#machine, guest, stack: await slirp.saveState() });
     await emulator.run();
   }
 
   async stop(): Promise<void> {
     const { emulator, slirp, attachment } = this.#running;
     this.run = undefined;
+    this.emulator = undefined;
     attachment.detach();
     await emulator.destroy();
     await slirp.close();
@@ -79,6 +103,17 @@ class Program implements PageProgram {
     if (!this.run) throw new Error("the page runs no guest");
     return this.run;
   }
+}
+
+/** A port for this tab's guest, beside one for those of all other tabs. */
+function shareWithTabs(slirp: SlirpBackend): NetBackend {
+  const bridge = createSwitch(slirp);
+  attachBroadcastChannel(bridge.openPort("tabs"));
+  return bridge.openPort("guest");
+}
+
+function sourceOfKept({ machine, guest }: KeptState): MachineSource {
+  return { machine, source: { initial_state: { buffer: guest } }, wasRestored: true };
 }
 
 /** Passes on what comes in one go by one call. */

@@ -48,6 +48,11 @@ export class HostTcpServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** How many connections are open. */
+  get openCount(): number {
+    return this.#sockets.size;
+  }
+
   /** How the connection with this number, from 0 on, ended; it must have come already. */
   endOf(index: number): Promise<ConnectionEnd> {
     const end = this.#ends[index];

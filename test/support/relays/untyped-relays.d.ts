@@ -28,3 +28,33 @@ declare module "wisp-server-node" {
   };
   export default wisp;
 }
+
+declare module "@mercuryworkshop/wisp-js/client" {
+  interface Stream {
+    onmessage: (data: Uint8Array) => void;
+    onclose: (reason: number) => void;
+    send(data: Uint8Array): void;
+    close(reason?: number): void;
+  }
+  interface Connection {
+    readonly wisp_version: number;
+    readonly server_motd: string | null;
+    readonly udp_enabled: boolean;
+    onopen: () => void;
+    onclose: () => void;
+    create_stream(host: string, port: number, type?: "tcp" | "udp"): Stream;
+    close(): void;
+  }
+  export const client: {
+    readonly ClientConnection: new (
+      url: string,
+      options?: { readonly wisp_version?: 1 | 2; readonly wisp_extensions?: readonly unknown[] },
+    ) => Connection;
+  };
+  type Extension = new (options: { readonly client_config?: object }) => unknown;
+  export const extensions: {
+    readonly UDPExtension: Extension;
+    readonly MOTDExtension: Extension;
+    readonly PasswordAuthExtension: Extension;
+  };
+}

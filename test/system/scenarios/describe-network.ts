@@ -10,6 +10,7 @@ import { DnsResolver } from "../../support/host/dns-resolver.js";
 import { shareRig, type RigKind } from "../../support/rig.js";
 import { describeDatagrams } from "./datagrams.js";
 import { describeEndsOfStreams } from "./ends-of-streams.js";
+import { describeGuestConnections } from "./guest-connections.js";
 import { describeHostForwards } from "./host-forwards.js";
 import { describeLeaseAndNeighbours } from "./lease-and-neighbours.js";
 import { describeNames, SCENARIO_NAMES } from "./names.js";
@@ -39,5 +40,6 @@ export function describeNetwork(kind: RigKind): void {
     describeEndsOfStreams(rigOf);
     describeDatagrams(rigOf);
     describeHostForwards(rigOf);
+    describeGuestConnections(rigOf);
   });
 }

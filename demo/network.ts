@@ -1,0 +1,103 @@
+/** The page's network: one stack, a switch before it with a port for each guest, and the way out that was chosen. */
+import {
+  CaptureMemory,
+  createSlirp,
+  createSwitch,
+  createWispHostNetwork,
+  PcapngWriter,
+  withCapture,
+  withNames,
+  type CapturingBackend,
+  type DnsQueryReport,
+  type FrameSwitch,
+  type NetBackend,
+  type RelayStatus,
+  type Slirp,
+} from "slirp-wasm/browser";
+import { relayOf, type Choice, type HostSettings } from "./settings.js";
+
+/** What the page is told. */
+export interface NetworkEvents {
+  onStatus(text: string, state: "idle" | "open" | "failed"): void;
+  onQuery(report: DnsQueryReport): void;
+}
+
+/** See the top of the file. */
+export class Network {
+  /** What was captured last. */
+  readonly capture = new CaptureMemory();
+  readonly #switch: FrameSwitch;
+  readonly #ports: CapturingBackend[] = [];
+  #writer: PcapngWriter | undefined;
+
+  private constructor(
+    readonly slirp: Slirp,
+    /** A page that the guest can fetch, as it names it; undefined where none is known. */
+    readonly hello: string | undefined,
+  ) {
+    this.#switch = createSwitch(slirp);
+  }
+
+  /** Makes the stack. */
+  static async start(choice: Choice, host: HostSettings, events: NetworkEvents): Promise<Network> {
+    const relay = relayOf(choice, host) ?? "";
+    const wisp = createWispHostNetwork({
+      relays: [relay],
+      onStatus: (status) => {
+        showRelay(status, events);
+      },
+      ...(host.dnsServers && { dnsServers: host.dnsServers }),
+    });
+    const hostNetwork = withNames(wisp, {
+      static: host.names ?? {},
+      onQuery: (report) => {
+        events.onQuery(report);
+      },
+    });
+    const slirp = await createSlirp({ hostNetwork });
+    events.onStatus(
+      `Ready; ${new URL(relay).host} is connected to when the guest needs it`,
+      "idle",
+    );
+    return new Network(slirp, host.hello);
+  }
+
+  /** A guest's place on the switch. */
+  openPort(name: string): NetBackend {
+    const port = withCapture(this.#switch.openPort(name));
+    this.#ports.push(port);
+    if (this.#writer) port.startCapture(this.#writer, { interfaceName: name });
+    return port;
+  }
+
+  get isCapturing(): boolean {
+    return this.#writer !== undefined;
+  }
+
+  /** Captures all guests' frames from now on, in place of what was captured before. */
+  startCapture(): void {
+    this.#writer = new PcapngWriter(this.capture);
+    for (const port of this.#ports) port.startCapture(this.#writer);
+  }
+
+  stopCapture(): void {
+    this.#writer = undefined;
+    for (const port of this.#ports) port.stopCapture();
+  }
+}
+
+/** A relay's status in words. */
+function showRelay({ state, url, message }: RelayStatus, events: NetworkEvents): void {
+  const { host } = new URL(url);
+  const words: Record<RelayStatus["state"], string> = {
+    idle: `Not connected to ${host}`,
+    connecting: `Connecting to ${host}`,
+    open: `Connected through ${host}`,
+    waiting: `${host} cannot be reached: ${message}`,
+    closed: "Closed",
+  };
+  events.onStatus(
+    words[state],
+    state === "open" ? "open" : state === "waiting" ? "failed" : "idle",
+  );
+}

@@ -1,0 +1,4 @@
+/** The script of the worker that `createSlirp({ worker: true })` starts. */
+import { serveSlirp } from "./worker.js";
+
+serveSlirp();

@@ -1,0 +1,152 @@
+/**
+ * What Linux makes of the same frames: two TAPs in a bridge, of which one is given frames with headers and the other takes plain ones only, so
+ * that the kernel itself finishes checksums and cuts. Ours must be the same to the byte.
+ */
+import { setImmediate } from "node:timers/promises";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SendStatus } from "../../src/backend.js";
+import { finishChecksum } from "../../src/frame-checksum.js";
+import { FrameSegmenter } from "../../src/frame-segmenter.js";
+import { openTap, type TapBackend } from "../../src/tap.js";
+import {
+  GsoType,
+  VirtioNetFeature,
+  writeHeader,
+  type VirtioNetHeader,
+} from "../../src/virtio-net.js";
+import { framesOf } from "../support/frames.js";
+import { NetworkNamespace, whyNoTap } from "../support/network-namespace.js";
+import {
+  buildFrame,
+  frameParts,
+  gsoTypeOf,
+  headerOf,
+  type FrameParts,
+} from "../support/offload-frames.js";
+
+const RUNS = 60;
+/** For frames that do not come, which fails the test. */
+const TIMEOUT_MS = 5000;
+/** Linux takes no more datagrams in one frame. */
+const MAX_DATAGRAMS = 64;
+
+const missing = whyNoTap();
+
+/** As text: easier on the eye where they differ. */
+function hexOf(frames: readonly Uint8Array[]): string[] {
+  return frames.map((frame) => Buffer.from(frame).toString("hex"));
+}
+
+if (missing !== undefined) {
+  it("frames that Linux cuts and completes are as ours", (ctx) => {
+    ctx.skip(missing);
+  });
+}
+
+describe.runIf(missing === undefined)("frames that Linux cuts and completes", () => {
+  let namespace: NetworkNamespace;
+  let near: TapBackend;
+  let far: TapBackend;
+  let arrived: Uint8Array[] = [];
+
+  beforeAll(async () => {
+    namespace = await NetworkNamespace.create();
+    near = await openTap({ name: "near0", namespace: namespace.path });
+    far = await openTap({ name: "far0", namespace: namespace.path });
+    await namespace.ip(`
+      link add bridge0 type bridge mcast_snooping 0 forward_delay 0
+      link set near0 master bridge0 up
+      link set far0 master bridge0 up txqueuelen 20000
+      link set bridge0 up`);
+    near.setCapabilities(near.capabilities(12), 12);
+    far.callbacks = {
+      onFrames: (batch) => {
+        for (const frame of framesOf(batch)) arrived.push(frame.slice());
+      },
+    };
+    far.enableReceive();
+  });
+
+  afterAll(async () => {
+    await near.close();
+    await far.close();
+    await namespace.close();
+  });
+
+  /** What comes out of the bridge. */
+  async function throughKernel(
+    frame: Uint8Array,
+    header: VirtioNetHeader,
+    count: number,
+  ): Promise<Uint8Array[]> {
+    arrived = [];
+    const framed = new Uint8Array(12 + frame.length);
+    writeHeader(framed, 0, 12, header);
+    framed.set(frame, 12);
+    expect(near.send(framed)).toBe(SendStatus.taken);
+    const deadline = performance.now() + TIMEOUT_MS;
+    while (arrived.length < count && performance.now() < deadline) await setImmediate();
+    return arrived;
+  }
+
+  function cut(frame: Uint8Array, header: VirtioNetHeader): Uint8Array[] {
+    const segmenter = new FrameSegmenter();
+    const count = segmenter.begin(frame, 0, frame.length, header);
+    return Array.from({ length: count }, () => {
+      const part = new Uint8Array(segmenter.maxPartBytes);
+      return part.subarray(0, segmenter.next(part, 0));
+    });
+  }
+
+  it("have the checksums that ours have", async () => {
+    const property = fc.asyncProperty(frameParts, async (any) => {
+      const parts: FrameParts = { ...any, payload: any.payload.subarray(0, 1200) };
+      const frame = buildFrame(parts, "unfinished");
+      const header = headerOf(parts, GsoType.none, 0);
+      const theirs = await throughKernel(frame, header, 1);
+      expect(finishChecksum(frame, 0, frame.length, header)).toBe(true);
+      expect(hexOf(theirs)).toEqual(hexOf([frame]));
+    });
+    await fc.assert(property, { numRuns: RUNS });
+  });
+
+  const segments = fc.tuple(frameParts, fc.integer({ min: 64, max: 1400 }));
+
+  async function expectSame(parts: FrameParts, gsoType: number, size: number): Promise<void> {
+    const frame = buildFrame(parts, "unfinished");
+    const header = headerOf(parts, gsoType, size);
+    const ours = cut(frame, header);
+    expect(hexOf(await throughKernel(frame, header, ours.length))).toEqual(hexOf(ours));
+  }
+
+  it("of TCP segments are cut as ours are", async () => {
+    const property = fc.asyncProperty(segments, async ([any, size]) => {
+      const parts: FrameParts = { ...any, protocol: "tcp" };
+      const ecn = (parts.flags & 0x80) !== 0 ? 0x80 : 0;
+      await expectSame(parts, gsoTypeOf(parts) | ecn, size);
+    });
+    await fc.assert(property, { numRuns: RUNS });
+  });
+
+  it("of UDP datagrams are cut as ours are", async (ctx) => {
+    if ((near.capabilities(12) & VirtioNetFeature.hostUso) === 0n) {
+      ctx.skip("the kernel does not know USO");
+    }
+    const property = fc.asyncProperty(segments, async ([any, size]) => {
+      const payload = any.payload.subarray(0, size * MAX_DATAGRAMS);
+      const parts: FrameParts = { ...any, protocol: "udp", payload };
+      await expectSame(parts, GsoType.udpDatagrams, size);
+    });
+    await fc.assert(property, { numRuns: RUNS });
+  });
+
+  it("of a datagram are fragmented as ours are", async () => {
+    const property = fc.asyncProperty(segments, async ([any, size]) => {
+      // IPv6 chooses a number for the fragments, which is nobody else's.
+      const parts: FrameParts = { ...any, protocol: "udp", family: 4 };
+      await expectSame(parts, GsoType.udpFragments, size & ~7);
+    });
+    await fc.assert(property, { numRuns: RUNS });
+  });
+});

@@ -1,0 +1,223 @@
+/**
+ * What an interface is given over netlink, all or nothing; scripts and helpers.
+ */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect } from "vitest";
+import { ErrorCode } from "../../src/errors.js";
+import { openTap } from "../../src/tap.js";
+import { describeTap, type TapWorld } from "../support/describe-tap.js";
+
+const failed = { code: ErrorCode.deviceFailed };
+const QEMU_HELPER = "/usr/lib/qemu/qemu-bridge-helper";
+
+interface AddressEntry {
+  readonly ifname: string;
+  readonly mtu: number;
+  readonly address: string;
+  readonly master?: string;
+  readonly flags: readonly string[];
+  readonly addr_info: readonly {
+    local: string;
+    prefixlen: number;
+    broadcast?: string;
+    scope: string;
+  }[];
+}
+
+async function describeInterface(world: TapWorld, name: string): Promise<AddressEntry> {
+  const text = await world.namespace.run("ip", "-j", "address", "show", name);
+  return (JSON.parse(text) as [AddressEntry])[0];
+}
+
+/** All that there is in the namespace, but counters. */
+async function describeAll(world: TapWorld): Promise<string> {
+  const { namespace } = world;
+  const parts = [
+    await namespace.run("ip", "-d", "link"),
+    await namespace.run("ip", "address"),
+    await namespace.run("ip", "route", "show", "table", "all"),
+    await namespace.run("ip", "-6", "route", "show", "table", "all"),
+  ];
+  // Clocks, and the queueing discipline that the kernel gives an interface when it is up for the first time.
+  return parts.join("\n").replaceAll(/(valid_lft|preferred_lft|qdisc) \w+|gc_timer +\S+/g, "");
+}
+
+describeTap("an interface", (test) => {
+  test("is given all that is said: MAC, bridge, MTU, and is up", async (world) => {
+    await world.namespace.ip("link add bridge0 type bridge");
+    const tap = await world.open({
+      name: "tap0",
+      mac: "52:54:00:AB:cd:ef",
+      bridge: "bridge0",
+      mtuBytes: 9000,
+    });
+    const entry = await describeInterface(world, "tap0");
+    expect(entry).toMatchObject({ address: "52:54:00:ab:cd:ef", master: "bridge0", mtu: 9000 });
+    expect(entry.flags).toContain("UP");
+    expect(tap.linkState).toBe("up");
+  });
+
+  test("is given addresses and default routes of both versions", async (world) => {
+    const conf = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+    await world.namespace.run("sh", "-c", `echo 0 > ${conf}`);
+    await world.open({
+      name: "tap0",
+      addresses: ["fd00:5::1/64", "10.0.5.1/20"],
+      gateways: ["fd00:5::2", "10.0.5.2"],
+    });
+    const { addr_info: addresses } = await describeInterface(world, "tap0");
+    expect(addresses.filter(({ scope }) => scope === "global")).toMatchObject([
+      { local: "10.0.5.1", prefixlen: 20, broadcast: "10.0.15.255" },
+      { local: "fd00:5::1", prefixlen: 64 },
+    ]);
+    const { namespace } = world;
+    expect(await namespace.run("ip", "route")).toContain("default via 10.0.5.2 dev tap0");
+    expect(await namespace.run("ip", "-6", "route")).toContain("default via fd00:5::2 dev tap0");
+  });
+
+  test("stays down when nothing asks for more", async (world) => {
+    await world.open({ name: "tap0", mtuBytes: 1400 });
+    const entry = await describeInterface(world, "tap0");
+    expect(entry.flags).not.toContain("UP");
+    expect(entry.mtu).toBe(1400);
+  });
+
+  describe("of which something cannot be is as it was before", () => {
+    const cases = {
+      "the bridge is not there": { bridge: "nowhere0" },
+      "the bridge is no bridge": { bridge: "lo" },
+      "an address is there already": { addresses: ["10.0.9.1/24", "10.0.9.1/24"] },
+      "the gateway is not in the network": { addresses: ["10.0.9.1/24"], gateways: ["10.0.7.1"] },
+      "there is a default route": { addresses: ["10.0.9.1/24"], gateways: ["10.0.9.2"] },
+    };
+    for (const [why, options] of Object.entries(cases)) {
+      test(`because ${why}`, async (world) => {
+        const first = await world.open({ name: "tap0", persistent: true });
+        await first.close();
+        await world.namespace.ip(`
+          link set tap0 mtu 1300
+          address add 10.0.8.1/24 dev tap0
+          link add other0 type bridge
+          link set other0 up
+          address add 10.0.6.1/24 dev other0
+          route add default via 10.0.6.9`);
+        const before = await describeAll(world);
+        const opening = world.open({
+          name: "tap0",
+          mac: "52:54:00:12:34:56",
+          mtuBytes: 1400,
+          up: true,
+          ...options,
+        });
+        await expect(opening).rejects.toMatchObject({
+          ...failed,
+          message: /tap0: .* cannot be set/,
+        });
+        expect(await describeAll(world)).toBe(before);
+      });
+    }
+
+    test("and a new interface is not there at all", async (world) => {
+      const before = await describeAll(world);
+      const opening = world.open({ name: "tap0", persistent: true, gateways: ["10.0.9.2"] });
+      await expect(opening).rejects.toMatchObject(failed);
+      expect(await describeAll(world)).toBe(before);
+    });
+  });
+});
+
+/** A script of its own, gone with the test. */
+async function withScript(
+  body: string,
+  use: (path: string, folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "script-"));
+  const path = join(folder, "script");
+  writeFileSync(path, `#!/bin/sh\n${body}\n`);
+  chmodSync(path, 0o755);
+  try {
+    await use(path, folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describeTap("scripts", (test) => {
+  test("are run with the interface's name: one when it is there, one before it goes", async (world) => {
+    const body = `echo "$1" >> "$(dirname "$0")/log"`;
+    await withScript(body, async (path, folder) => {
+      const options = { upScript: path, downScript: path, queues: 2 };
+      const queues = await world.openQueues({ name: "tap0", ...options });
+      expect(readFileSync(join(folder, "log"), "utf8")).toBe("tap0\n");
+      await Promise.all(queues.map((queue) => queue.close()));
+      await queues[0]?.close();
+      expect(readFileSync(join(folder, "log"), "utf8")).toBe("tap0\ntap0\n");
+    });
+  });
+
+  test("that fail are an error with their status and last words, and nothing stays", async (world) => {
+    await withScript("echo first >&2; echo no bridge here >&2; exit 3", async (path) => {
+      const before = await describeAll(world);
+      const opening = world.open({ name: "tap0", upScript: path });
+      const message = /script.*for tap0 ended with status 3: no bridge here/;
+      await expect(opening).rejects.toMatchObject({ ...failed, message });
+      expect(await describeAll(world)).toBe(before);
+      const tap = await world.open({ name: "tap0", downScript: path });
+      await expect(tap.close()).rejects.toMatchObject({ ...failed, message });
+      expect(await describeAll(world), "it is closed nevertheless").toBe(before);
+    });
+    const missing = world.open({ upScript: "/no/such/script" });
+    await expect(missing).rejects.toMatchObject({ ...failed, message: /could not be run/ });
+    const none = await world.open({ name: "tap0", upScript: "no", downScript: "no" });
+    await none.close();
+  });
+
+  test("for the end are run when the process exits without closing", async (world) => {
+    await withScript(`echo "$1" > "$(dirname "$0")/log"`, async (path, folder) => {
+      const entry = new URL("../../dist/tap.js", import.meta.url).href;
+      const script = `import { openTap } from ${JSON.stringify(entry)};
+        await openTap({ name: "tap0", downScript: ${JSON.stringify(path)} });`;
+      await world.namespace.run(process.execPath, "--input-type=module", "-e", script);
+      expect(readFileSync(join(folder, "log"), "utf8")).toBe("tap0\n");
+    });
+  });
+});
+
+describeTap("a helper", (test) => {
+  test("that is QEMU's gives us a TAP in its bridge", async (world) => {
+    if (!existsSync(QEMU_HELPER)) throw new Error(`${QEMU_HELPER} is not there: QEMU is missing`);
+    await world.namespace.ip(`
+      link add br7 type bridge
+      link set br7 up`);
+    const { path } = world.namespace;
+    // It reads who may use which bridge from /etc/qemu, which it is given here as a folder of its own.
+    const body = `folder="$(dirname "$0")/etc"; mkdir -p "$folder"; echo allow br7 > "$folder/bridge.conf"
+      exec nsenter --net=${path} unshare --mount sh -c '
+        mkdir -p /etc/qemu 2>/dev/null; mount --bind "$0" /etc/qemu && shift 0; exec ${QEMU_HELPER} "$@"' "$folder" "$@"`;
+    await withScript(body, async (script) => {
+      const tap = await world.open({ helper: script, bridge: "br7" });
+      const entry = await describeInterface(world, tap.interfaceName);
+      expect(entry.master).toBe("br7");
+      expect(tap.device.hasHeader).toBe(true);
+      const refused = openTap({ helper: script, bridge: "br8" });
+      await expect(refused).rejects.toMatchObject({
+        ...failed,
+        message: /helper.*ended with status 1: .*denied/,
+      });
+      const line = `${script} --use-vnet --br=br7`;
+      const other = await world.open({ helper: line });
+      expect((await describeInterface(world, other.interfaceName)).master).toBe("br7");
+    });
+  });
+
+  test("that sends nothing, or something else, is an error", async (world) => {
+    await withScript("exit 0", async (path) => {
+      const opening = world.open({ helper: path });
+      await expect(opening).rejects.toMatchObject({ ...failed, message: /sent no descriptor/ });
+    });
+    const missing = world.open({ helper: "/no/such/helper" });
+    await expect(missing).rejects.toMatchObject({ ...failed, message: /could not be run/ });
+  });
+});

@@ -1,0 +1,258 @@
+/**
+ * Headers and offloads of TAPs, with the kernel's own TCP at both ends of a cable.
+ */
+import { createHash } from "node:crypto";
+import { expect } from "vitest";
+import type { FrameBatch } from "../../src/backend.js";
+import { ErrorCode } from "../../src/errors.js";
+import { BackendCable } from "../../src/nics/backend-cable.js";
+import type { TapBackend } from "../../src/tap.js";
+import { VirtioNetFeature as Feature } from "../../src/virtio-net.js";
+import { describeTap, TapWorld, waitUntil } from "../support/describe-tap.js";
+import { framesOf } from "../support/frames.js";
+import { transferByKernel } from "../support/kernel-transfer.js";
+
+const incapable = { code: ErrorCode.unsupportedCapability };
+/** What every kernel of these years has. */
+const CLASSIC =
+  Feature.checksum |
+  Feature.guestChecksum |
+  Feature.hostTso4 |
+  Feature.guestTso4 |
+  Feature.hostTso6 |
+  Feature.guestTso6 |
+  Feature.hostEcn |
+  Feature.guestEcn;
+
+describeTap("what a TAP can", (test) => {
+  test("is asked of the kernel: nothing without a header, offloads with one", async (world) => {
+    const tap = await world.open();
+    expect(tap.capabilities(0)).toBe(0n);
+    for (const length of [10, 12] as const) {
+      expect(tap.capabilities(length) & CLASSIC).toBe(CLASSIC);
+    }
+    expect(tap.capabilities(12) & ~tap.capabilities(10)).toBe(Feature.mergedReceiveBuffers);
+    expect(tap.device.probeHeaderLengths()).toEqual([10, 12]);
+    expect(tap.device.kernelHeaderBytes, "probing changes nothing").toBe(10);
+    tap.setCapabilities(0n, 12);
+    expect(tap.device.kernelHeaderBytes).toBe(12);
+  });
+
+  test("is plain frames where the kernel is told to have no header", async (world) => {
+    const tap = await world.open({ vnetHeader: false });
+    expect([0, 10, 12].map((length) => tap.capabilities(length as 0 | 10 | 12))).toEqual([
+      0n,
+      0n,
+      0n,
+    ]);
+    expect(tap.device.probeHeaderLengths()).toEqual([0]);
+    tap.setCapabilities(0n, 12);
+    expect(() => {
+      tap.setCapabilities(Feature.guestChecksum, 12);
+    }).toThrow(expect.objectContaining(incapable));
+  });
+
+  test("is refused in combinations that the kernel has not, and then stays as it was", async (world) => {
+    const tap = await world.open({ addresses: ["10.0.5.1/24"] });
+    const all = tap.capabilities(12);
+    const wrong = {
+      "segments without checksums": Feature.guestTso4,
+      "ECN without segments": Feature.guestChecksum | Feature.guestEcn,
+      "a feature of nobody": Feature.guestChecksum | (1n << 49n),
+      ...((all & Feature.guestUso4) !== 0n && {
+        "USO of one version": Feature.guestChecksum | Feature.guestUso4,
+      }),
+    };
+    tap.setCapabilities(Feature.guestChecksum, 12);
+    for (const [what, features] of Object.entries(wrong)) {
+      expect(() => {
+        tap.setCapabilities(features, 10);
+      }, what).toThrow(expect.objectContaining(incapable));
+    }
+    expect(await firstFlags(world, tap), "checksums may still be unfinished").toBe(1);
+    expect(tap.peek(), "the header is still of 12 bytes").toBe(0);
+  });
+
+  test("can be set to bytes of either order, where the kernel was built for it", async (world) => {
+    const tap = await world.open({ addresses: ["10.0.5.1/24"] });
+    tap.setCapabilities(Feature.guestChecksum, 12);
+    let hasBig = true;
+    try {
+      tap.device.setByteOrder("big");
+    } catch (error) {
+      expect(error).toMatchObject(incapable);
+      hasBig = false;
+    }
+    const frame = await nextDatagram(world, tap);
+    const view = new DataView(frame.buffer);
+    expect(view.getUint16(6, !hasBig), "csum_start").toBe(34);
+    expect(view.getUint16(10, !hasBig), "num_buffers").toBe(1);
+    tap.device.setByteOrder("little");
+    expect(new DataView((await nextDatagram(world, tap)).buffer).getUint16(6, true)).toBe(34);
+  });
+
+  test("has a send buffer, which is without bound unless it is said", async (world) => {
+    const tap = await world.open();
+    expect(tap.device.sendBufferBytes()).toBe(0x7fff_ffff);
+    tap.device.setSendBuffer(100_000);
+    expect(tap.device.sendBufferBytes()).toBe(100_000);
+    expect(() => {
+      tap.device.setSendBuffer(0);
+    }).toThrow(expect.objectContaining({ code: ErrorCode.invalidConfiguration }));
+    expect(tap.device.sendBufferBytes()).toBe(100_000);
+  });
+
+  test("is known again after another user: offloads and header are put back", async (world) => {
+    const first = await world.open({ name: "tap0", persistent: true, addresses: ["10.0.5.1/24"] });
+    first.setCapabilities(first.capabilities(12), 12);
+    await first.close();
+    const second = await world.open({ name: "tap0" });
+    expect(second.device.kernelHeaderBytes).toBe(10);
+    second.setCapabilities(0n, 12);
+    expect(await firstFlags(world, second)).toBe(0);
+  });
+});
+
+/** A datagram that the kernel sends out of the interface. */
+async function nextDatagram(world: TapWorld, tap: TapBackend): Promise<Uint8Array> {
+  await world.namespace.ip(
+    `neighbour replace 10.0.5.2 lladdr 52:54:00:12:34:56 dev ${tap.interfaceName}`,
+  );
+  await world.namespace.run("bash", "-c", "echo hello > /dev/udp/10.0.5.2/9");
+  await waitUntil("a frame is there", () => tap.peek() > 0);
+  const frame = new Uint8Array(tap.peek());
+  tap.receive(frame);
+  return frame;
+}
+
+async function firstFlags(world: TapWorld, tap: TapBackend): Promise<number | undefined> {
+  return (await nextDatagram(world, tap))[0];
+}
+
+/** Longest frame, and flags of headers, of what went through a backend towards the other. */
+class Watch {
+  longest = 0;
+  unfinished = 0;
+
+  look(batch: FrameBatch): void {
+    for (const frame of framesOf(batch)) {
+      this.longest = Math.max(this.longest, frame.length);
+      if (((frame[0] ?? 0) & 1) !== 0) this.unfinished++;
+    }
+  }
+
+  static on(tap: TapBackend): Watch {
+    const watch = new Watch();
+    const { callbacks } = tap;
+    if (!callbacks) throw new Error("there is no cable");
+    tap.callbacks = {
+      ...callbacks,
+      onFrames: (batch) => {
+        watch.look(batch);
+        callbacks.onFrames(batch);
+      },
+    };
+    return watch;
+  }
+}
+
+const MEGABYTES = 8;
+
+function expectedTransfer(): string {
+  const block = Buffer.alloc(1 << 20, "The quick brown fox. ");
+  const hash = createHash("sha256");
+  for (let i = 0; i < MEGABYTES; i++) hash.update(block);
+  return `${String(MEGABYTES << 20)} ${hash.digest("hex")}`;
+}
+
+/** The kernels of two namespaces, with a cable between their TAPs. */
+async function withCable(
+  world: TapWorld,
+  mtuBytes: number,
+  use: (
+    near: TapBackend,
+    far: TapBackend,
+    fetch: (host?: string) => Promise<string>,
+  ) => Promise<void>,
+): Promise<void> {
+  const other = await TapWorld.create();
+  try {
+    for (const { namespace } of [world, other]) {
+      const conf = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+      await namespace.run("sh", "-c", `echo 0 > ${conf}`);
+    }
+    const near = await world.open({ mtuBytes, addresses: ["10.0.5.1/24", "fd00:5::1/64"] });
+    const far = await other.open({ mtuBytes, addresses: ["10.0.5.2/24", "fd00:5::2/64"] });
+    const cable = new BackendCable(near, far);
+    let port = 5000;
+    await use(near, far, (host = "10.0.5.2") =>
+      transferByKernel({
+        server: other.namespace,
+        client: world.namespace,
+        host,
+        port: port++,
+        megabytes: MEGABYTES,
+      }),
+    );
+    cable.close();
+  } finally {
+    await other.close();
+  }
+}
+
+describeTap("TCP of the kernel through two TAPs", (test) => {
+  for (const [mtu, host] of [
+    [1500, "10.0.5.2"],
+    [1500, "fd00:5::2"],
+    [9000, "10.0.5.2"],
+    [65_520, "fd00:5::2"],
+  ] as const) {
+    test(`goes in long frames at MTU ${String(mtu)} to ${host}`, async (world) => {
+      await withCable(world, mtu, async (_near, far, fetch) => {
+        const watch = Watch.on(far);
+        expect(await fetch(host)).toBe(expectedTransfer());
+        expect(watch.longest).toBeGreaterThan(Math.max(20_000, mtu));
+        expect(watch.unfinished).toBeGreaterThan(0);
+      });
+    });
+  }
+
+  test("goes in plain frames where nothing was agreed on", async (world) => {
+    await withCable(world, 1500, async (near, far, fetch) => {
+      near.setCapabilities(0n, 0);
+      far.setCapabilities(0n, 0);
+      const watch = Watch.on(far);
+      expect(await fetch()).toBe(expectedTransfer());
+      expect(watch.longest).toBeLessThanOrEqual(1514);
+    });
+  });
+
+  test("is switched at run time: each switch leaves the other as it is", async (world) => {
+    await withCable(world, 1500, async (_near, far, fetch) => {
+      const run = async (): Promise<Watch> => {
+        const { callbacks } = far;
+        const watch = Watch.on(far);
+        expect(await fetch()).toBe(expectedTransfer());
+        far.callbacks = callbacks;
+        return watch;
+      };
+      const isLong = ({ longest }: Watch): boolean => longest > 12 + 1514;
+      const isUnfinished = ({ unfinished }: Watch): boolean => unfinished > 0;
+      far.device.switchOffloads({ segmentation: false });
+      let seen = await run();
+      expect([isLong(seen), isUnfinished(seen)], "segmentation off").toEqual([false, true]);
+      far.device.switchOffloads({ checksum: false });
+      seen = await run();
+      expect([isLong(seen), isUnfinished(seen)], "both off").toEqual([false, false]);
+      far.device.switchOffloads({ segmentation: true });
+      seen = await run();
+      expect([isLong(seen), isUnfinished(seen)], "no segments without sums").toEqual([
+        false,
+        false,
+      ]);
+      far.device.switchOffloads({ checksum: true });
+      seen = await run();
+      expect([isLong(seen), isUnfinished(seen)], "both on").toEqual([true, true]);
+    });
+  });
+});

@@ -1,0 +1,5 @@
+// A worker that has stacks for the page.
+
+import { serveSlirp } from "slirp-wasm/worker";
+
+serveSlirp();

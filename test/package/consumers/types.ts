@@ -1,0 +1,37 @@
+/** Uses each entry's types as a program would. It is compiled, never run. */
+import { ErrorCode, SlirpError, type FrameBatch, type NetBackend } from "slirp-wasm";
+import { createSlirp as createInPage, type RelayStatus } from "slirp-wasm/browser";
+import { createSlirp, parseHostForwards, type Slirp } from "slirp-wasm/node";
+import { listenQemu, SharedBackend } from "slirp-wasm/qemu";
+import { createRelay } from "slirp-wasm/relay";
+import { attachV86, type V86Attachment } from "slirp-wasm/v86";
+
+export async function joinGuest(emulator: Parameters<typeof attachV86>[0]): Promise<V86Attachment> {
+  const slirp: Slirp = await createSlirp({
+    slirp: { hostForwards: parseHostForwards("tcp::0-:80"), mtuBytes: 9000 },
+    onLog: (level: "debug" | "warning" | "critical" | "fatal", text: string) => [level, text],
+  });
+  const backend: NetBackend = slirp;
+  backend.callbacks = {
+    onFrames(batch: FrameBatch) {
+      batch.bytes.subarray(batch.offsets[0], batch.lengths[0]);
+    },
+  };
+  return attachV86(emulator, backend);
+}
+
+export async function serve(slirp: Slirp): Promise<void> {
+  await listenQemu({ path: "/tmp/net.sock", backends: new SharedBackend(slirp) });
+  createRelay({ allow: ["127.0.0.1:8000"] });
+}
+
+export async function inPage(): Promise<void> {
+  const onStatus = (status: RelayStatus): unknown => status;
+  const slirp = await createInPage({ relay: ["wss://relay.example.org/"], wisp: { onStatus } });
+  await slirp.addForward("tcp::8080-:80").catch((error: unknown) => {
+    if (error instanceof SlirpError && error.code === ErrorCode.forwardFailed) return;
+    throw error;
+  });
+  // @ts-expect-error the option does not exist
+  await createSlirp({ relays: 1 });
+}

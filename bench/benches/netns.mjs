@@ -10,7 +10,10 @@ import { measureInTurn } from "../support/rounds.mjs";
 
 const MTUS = [1500, 65_520];
 const SECONDS = 4;
-const GETS = 2000;
+const REQUESTS = 2000;
+/** Bodies: one that fits into a segment, and one that fills the buffers of a connection. */
+const SMALL_BYTES = 100;
+const LARGE_BYTES = 256 * 1024;
 const ECHOES = 10_000;
 /** Of times and counts, with --quick. */
 const QUICK = 0.1;
@@ -50,11 +53,17 @@ async function measureProgram(program, mtuBytes, { ports, scale }) {
     const download = await transfer(guest, () => guest.iperf(...seconds, "--reverse"));
     const inbound = await transfer(guest, () => guest.iperfInbound(...seconds));
     const echoes = await guest.rate("echoes", ports.echo, Math.ceil(ECHOES * scale));
-    const gets = await guest.rate("gets", ports.http, Math.ceil(GETS * scale));
+    const requests = await guest.rate(
+      "requests",
+      ports.source,
+      Math.ceil(REQUESTS * scale),
+      SMALL_BYTES,
+    );
+    await guest.rate("requests", ports.source, Math.ceil(REQUESTS * scale), LARGE_BYTES);
     return {
       ...{ upload: upload[0], download: download[0], inbound: inbound[0] },
       ...{ uploadCpu: upload[1], downloadCpu: download[1], inboundCpu: inbound[1] },
-      ...{ echoes, gets, memory: guest.peakMegabytes },
+      ...{ echoes, requests, memory: guest.peakMegabytes },
     };
   } finally {
     await guest.stop();
@@ -86,18 +95,18 @@ const MEASURES = {
   uploadCpu: ["upload, for a second of the program's processor time", "Gbit", 3, 1],
   downloadCpu: ["download, for a second of the program's processor time", "Gbit", 3, 1],
   inboundCpu: ["forwarded port, for a second of the program's processor time", "Gbit", 3, 1],
-  gets: [`GETs one behind the other (${GETS})`, "1/s", 1, 1],
+  requests: [`requests one behind the other, a connection each (${REQUESTS})`, "1/s", 1, 1],
   echoes: [`round trips of one byte (${ECHOES})`, "1/s", 1, 1],
 };
 
 function toMeasures(series) {
   const pick = (key) =>
     Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values[key]]));
-  const ratios = (targets) =>
+  const ratios = (tarrequests) =>
     MTUS.map((mtu, i) => ({
       of: `slirp-wasm, MTU ${mtu}`,
       to: `slirp4netns, MTU ${mtu}`,
-      target: targets[i],
+      target: tarrequests[i],
     }));
   return [
     ...Object.entries(MEASURES).map(([key, [what, unit, ...factors]]) => ({
@@ -107,7 +116,7 @@ function toMeasures(series) {
       ratios: ratios(factors.map((atLeast) => ({ atLeast }))),
     })),
     {
-      what: "most memory, at the end of all that",
+      what: `most memory, at the end of all that and ${REQUESTS} requests for 256 KiB`,
       unit: "MB",
       values: pick("memory"),
       ratios: ratios([{ atMost: 0.5 }, { atMost: 0.5 }]),

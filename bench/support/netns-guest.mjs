@@ -52,6 +52,10 @@ export class NetnsGuest {
     return guest;
   }
 
+  get pid() {
+    return this.#program.pid;
+  }
+
   get #apiPath() {
     return join(this.#folder, "api.sock");
   }
@@ -86,8 +90,8 @@ export class NetnsGuest {
   }
 
   /** Round trips a second (processes/netns-client.mjs). */
-  async rate(what, port, count) {
-    const words = [CLIENT, what, "10.0.2.2", `${port}`, `${count}`];
+  async rate(what, port, ...parameters) {
+    const words = [CLIENT, what, "10.0.2.2", port, ...parameters].map(String);
     return Number((await run(...this.#inside(process.execPath, ...words))).stdout);
   }
 

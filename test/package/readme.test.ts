@@ -62,6 +62,7 @@ const MARKS = [
   "new V86(",
   "card.",
   "listenQemu",
+  "openTap(",
   "slirp.fetch(",
   "serveGuest(",
   "createRelay",

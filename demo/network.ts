@@ -48,7 +48,7 @@ export class Network {
       },
       ...(host.dnsServers && { dnsServers: host.dnsServers }),
     });
-    const hostNetwork = withNames(wisp, {
+    const hostNetwork = await withNames(wisp, {
       static: host.names ?? {},
       onQuery: (report) => {
         events.onQuery(report);

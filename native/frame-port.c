@@ -215,9 +215,10 @@ static bool read_one(struct port *port, struct batch *batch)
     do
         got = readv(port->fd, pieces, 2);
     while (got < 0 && errno == EINTR);
-    if (got < 0) {
+    if (got <= 0) {
         batch->drained = true;
-        batch->error = errno == EAGAIN ? 0 : errno;
+        /* A socket's other end is closed; a TAP has no such thing. */
+        batch->error = got == 0 ? EPIPE : errno == EAGAIN ? 0 : errno;
         return false;
     }
     size_t length = (size_t)got - port->kernel_header;

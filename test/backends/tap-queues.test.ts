@@ -51,6 +51,12 @@ describeTap("the queues of a TAP", (test) => {
     expect(counts.filter((count) => count > 0).length).toBeGreaterThan(1);
   });
 
+  test("are of one device also where the kernel chose its name", async (world) => {
+    await world.open({ name: "tap0" });
+    const queues = await world.openQueues({ queues: 3 });
+    expect(queues.map(({ interfaceName }) => interfaceName)).toEqual(["tap1", "tap1", "tap1"]);
+  });
+
   test("can be taken out and put back while frames come", async (world) => {
     const { queues, counts } = await openQueues(world);
     const [first, ...others] = queues as [TapBackend, ...TapBackend[]];

@@ -206,6 +206,12 @@ export interface HostNetwork {
   scheduleTurn(callback: () => void): void;
 
   /**
+   * Called at the end of each turn, before frames are handed to the guest: the time to send what somebody waits for, where sending is
+   * put off to gather. Must not call back into the stack.
+   */
+  endTurn?(): void;
+
+  /**
    * Calls back once after `delayMs`. The timer holds the process if and only if the network is `ref`ed and `keepAlive` is true
    * (the default): router advertisements are no reason to stay.
    */

@@ -6,10 +6,15 @@ import { Child } from "../support/child.mjs";
 import { measureInTurn } from "../support/rounds.mjs";
 
 const SECONDS = 2;
-const MTUS = [1500, 65520];
+const SETTINGS = {
+  "MTU 1500": ["1500"],
+  "MTU 1500, offloads": ["1500", "offloads"],
+  "MTU 65520": ["65520"],
+};
 const MANY = 16;
 
-export const description = "the stack alone: MB/s and processor time a GB, MTU 1500 and 65520";
+export const description =
+  "the stack alone: MB/s and processor time a GB, MTU 1500 with and without offloads, and 65520";
 export const defaultRounds = 5;
 
 async function transfer(stack, verb, port, count) {
@@ -19,11 +24,11 @@ async function transfer(stack, verb, port, count) {
 
 export async function run({ rounds, progress }) {
   const server = new Child("traffic-server");
-  const stacks = MTUS.map((mtu) => new Child("raw-stack", [String(mtu)]));
+  const stacks = Object.values(SETTINGS).map((args) => new Child("raw-stack", args));
   try {
     const ports = await server.ask("listen");
     const variants = Object.fromEntries(
-      MTUS.map((mtu, i) => [`MTU ${mtu}`, () => measureStack(stacks[i], ports)]),
+      Object.keys(SETTINGS).map((name, i) => [name, () => measureStack(stacks[i], ports)]),
     );
     const series = await measureInTurn({ rounds, variants, progress });
     return { measures: toMeasures(series) };

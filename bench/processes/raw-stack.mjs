@@ -1,5 +1,5 @@
 // A stack with a raw guest (support/raw-guest.mjs) on it, in one process: what is measured in this process is the stack.
-//   raw-stack.mjs [MTU]
+//   raw-stack.mjs [MTU [offloads]]
 
 import { performance } from "node:perf_hooks";
 import { createSlirp } from "../../dist/node.js";
@@ -11,7 +11,7 @@ const CONNECTING_AT_ONCE = 200;
 
 const mtuBytes = Number(process.argv[2] ?? 1500);
 const slirp = await createSlirp({ slirp: { mtuBytes } });
-const guest = new RawGuest(slirp, { mtuBytes });
+const guest = new RawGuest(slirp, { mtuBytes, offloads: process.argv[3] === "offloads" });
 await guest.findGateway();
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -42,7 +42,7 @@ export class RawConnection {
     this.#guest = guest;
     this.localPort = localPort;
     this.#segmentBytes = segmentBytes;
-    this.#writer = new SegmentWriter(localPort, remotePort, segmentBytes);
+    this.#writer = new SegmentWriter(localPort, remotePort, segmentBytes, guest.hasOffloads);
     this.#ended = new Promise((resolve, reject) => (this.#onEnd = { resolve, reject }));
     this.#ended.catch(() => {});
   }
@@ -178,7 +178,8 @@ export class RawConnection {
     const segmentBytes = Math.min(this.#segmentBytes, this.#peerSegmentBytes);
     while (this.#toSend > 0 && !this.#guest.mustWait) {
       const inFlight = (this.#sendNext - this.#acknowledged) >>> 0;
-      const length = Math.min(segmentBytes, this.#toSend, this.#peerWindow - inFlight);
+      const most = this.#guest.hasOffloads ? this.#writer.maxPayloadBytes : segmentBytes;
+      const length = Math.min(most, this.#toSend, this.#peerWindow - inFlight);
       // Not less than a segment because the window has little room (RFC 9293, 3.8.6.2.1), unless it is the rest.
       if (length <= 0 || (length < segmentBytes && length < this.#toSend && inFlight > 0)) break;
       this.#send(TcpFlag.ack | TcpFlag.psh, length, this.#receiveNext);

@@ -15,6 +15,11 @@ export const TcpFlag = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 };
 const IP = 14;
 const TCP = 34;
 
+/** Length of the virtio-net header that a NIC with offloads has before each frame. */
+export const OFFLOAD_HEADER_BYTES = 12;
+/** The most that such a NIC sends in one frame: what an IP packet holds. */
+const MAX_LONG_PAYLOAD_BYTES = 65_535 - 40;
+
 function put16(frame, at, value) {
   frame[at] = value >>> 8;
   frame[at + 1] = value;
@@ -45,13 +50,25 @@ function foldSum(sum) {
 
 /** Frames of one connection, all in the same memory: one is written when the one before it was sent. */
 export class SegmentWriter {
+  /** The longest payload of a frame. */
+  maxPayloadBytes;
+
+  /** The memory: the header, if there is one, and the frame. */
+  #framed;
   #frame;
-  /** The same memory, as short frames. */
-  #short;
+  #headerBytes;
+  #segmentBytes;
   #identification = 0;
 
-  constructor(localPort, remotePort, segmentBytes) {
-    const frame = new Uint8Array(HEADERS_BYTES + segmentBytes).fill(FILL, HEADERS_BYTES);
+  /** `hasOffloads`: frames have a virtio-net header, may be long, and their checksum is left to do. */
+  constructor(localPort, remotePort, segmentBytes, hasOffloads = false) {
+    this.#headerBytes = hasOffloads ? OFFLOAD_HEADER_BYTES : 0;
+    this.#segmentBytes = segmentBytes;
+    this.maxPayloadBytes = hasOffloads
+      ? Math.max(MAX_LONG_PAYLOAD_BYTES - (MAX_LONG_PAYLOAD_BYTES % segmentBytes), segmentBytes)
+      : segmentBytes;
+    this.#framed = new Uint8Array(this.#headerBytes + HEADERS_BYTES + this.maxPayloadBytes);
+    const frame = this.#framed.subarray(this.#headerBytes).fill(FILL, HEADERS_BYTES);
     frame.set(GATEWAY_MAC, 0);
     frame.set(GUEST_MAC, 6);
     frame.set([0x08, 0x00, 0x45, 0], 12);
@@ -63,16 +80,18 @@ export class SegmentWriter {
     frame[TCP + 12] = 5 << 4;
     put16(frame, TCP + 18, 0);
     this.#frame = frame;
-    this.#short = frame.subarray(0, HEADERS_BYTES);
   }
 
   /** A segment with `length` bytes of payload. */
   write(flags, sequence, acknowledgement, window, length) {
     this.#writeHeader(flags, sequence, acknowledgement, window);
     this.#finish(20 + length, FILL_WORD * (length >> 1) + (length & 1) * (FILL << 8));
-    if (length === 0) return this.#short;
-    const end = HEADERS_BYTES + length;
-    return end === this.#frame.length ? this.#frame : this.#frame.subarray(0, end);
+    return this.#upTo(HEADERS_BYTES + length);
+  }
+
+  #upTo(end) {
+    const framedEnd = this.#headerBytes + end;
+    return framedEnd === this.#framed.length ? this.#framed : this.#framed.subarray(0, framedEnd);
   }
 
   /** A segment with these bytes as payload. */
@@ -83,7 +102,7 @@ export class SegmentWriter {
     this.#frame[end] = 0;
     this.#writeHeader(flags, sequence, acknowledgement, window);
     this.#finish(20 + bytes.length, sumWords(this.#frame, HEADERS_BYTES, end));
-    const segment = this.#frame.slice(0, end);
+    const segment = this.#upTo(end).slice();
     this.#frame.set(fill, HEADERS_BYTES);
     return segment;
   }
@@ -105,6 +124,13 @@ export class SegmentWriter {
     put16(frame, TCP + 14, window);
   }
 
+  /** The header (virtio 1.2, 5.1.6): the checksum is to be finished, and a long frame cut. */
+  #describe(payloadBytes) {
+    const isLong = payloadBytes > this.#segmentBytes;
+    const size = isLong ? this.#segmentBytes : 0;
+    this.#framed.set([1, Number(isLong), HEADERS_BYTES, 0, size & 255, size >> 8, TCP, 0, 16, 0]);
+  }
+
   /** Lengths and checksums. `payloadSum` is over what stands behind the TCP header's first 20 bytes. */
   #finish(tcpLength, payloadSum) {
     const frame = this.#frame;
@@ -115,6 +141,11 @@ export class SegmentWriter {
     put16(frame, IP + 10, foldSum(sumWords(frame, IP, TCP)));
     put16(frame, TCP + 16, 0);
     const pseudoHeader = sumWords(frame, IP + 12, TCP) + 6 + tcpLength;
+    if (this.#headerBytes > 0) {
+      this.#describe(tcpLength - 20);
+      put16(frame, TCP + 16, ~foldSum(pseudoHeader));
+      return;
+    }
     put16(
       frame,
       TCP + 16,

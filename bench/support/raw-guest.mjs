@@ -7,7 +7,13 @@
 // multiplication.
 
 import { RawConnection } from "./raw-connection.mjs";
-import { GATEWAY_ADDRESS, GATEWAY_MAC, GUEST_ADDRESS, GUEST_MAC } from "./raw-frame.mjs";
+import {
+  GATEWAY_ADDRESS,
+  GATEWAY_MAC,
+  GUEST_ADDRESS,
+  GUEST_MAC,
+  OFFLOAD_HEADER_BYTES,
+} from "./raw-frame.mjs";
 
 const ETHERTYPE_ARP = 0x0806;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -15,8 +21,12 @@ const PROTOCOL_TCP = 6;
 const FIRST_PORT = 1024;
 
 export class RawGuest {
+  /** Whether its NIC takes and sends long frames, checksums left to do. */
+  hasOffloads;
+
   #backend;
   #mtuBytes;
+  #headerBytes;
   /** By the guest's port. */
   #connections = new Array(65536);
   #nextPort = FIRST_PORT;
@@ -25,10 +35,15 @@ export class RawGuest {
   #waitingFrames = [];
   #onGateway;
 
-  /** Attaches itself to a backend. `mtuBytes`: largest IP packet, both ways. */
-  constructor(backend, { mtuBytes = 1500 } = {}) {
+  /** Attaches itself to a backend. `mtuBytes`: largest IP packet, both ways; `offloads`: the NIC has those of virtio-net. */
+  constructor(backend, { mtuBytes = 1500, offloads = false } = {}) {
     this.#backend = backend;
     this.#mtuBytes = mtuBytes;
+    this.hasOffloads = offloads;
+    this.#headerBytes = offloads ? OFFLOAD_HEADER_BYTES : 0;
+    if (offloads) {
+      backend.setCapabilities(backend.capabilities(OFFLOAD_HEADER_BYTES), OFFLOAD_HEADER_BYTES);
+    }
     backend.callbacks = {
       onFrames: (batch) => this.#receive(batch),
       onWritable: () => this.#sendWaiting(),
@@ -39,7 +54,7 @@ export class RawGuest {
   /** Asks for the gateway's address by ARP, by which the stack learns ours. */
   async findGateway() {
     const answered = new Promise((resolve) => (this.#onGateway = resolve));
-    this.send(arpFrame(1, GATEWAY_ADDRESS, new Uint8Array(6)));
+    this.#sendPlain(arpFrame(1, GATEWAY_ADDRESS, new Uint8Array(6)));
     await answered;
   }
 
@@ -67,6 +82,13 @@ export class RawGuest {
     this.#connections[connection.localPort] = undefined;
   }
 
+  /** A frame that has no header yet. */
+  #sendPlain(frame) {
+    const framed = new Uint8Array(this.#headerBytes + frame.length);
+    framed.set(frame, this.#headerBytes);
+    this.send(framed);
+  }
+
   /** Sends a frame, which may be changed as soon as this returns. */
   send(frame) {
     if (this.#waitingFrames.length > 0 || this.#backend.send(frame) === "mustWait") {
@@ -89,10 +111,11 @@ export class RawGuest {
 
   #receive({ bytes, count, offsets, lengths }) {
     for (let i = 0; i < count; i++) {
-      const at = offsets[i];
+      const at = offsets[i] + this.#headerBytes;
       const type = (bytes[at + 12] << 8) | bytes[at + 13];
       if (type === ETHERTYPE_IPV4 && bytes[at + 23] === PROTOCOL_TCP) this.#receiveTcp(bytes, at);
-      else if (type === ETHERTYPE_ARP) this.#receiveArp(bytes.subarray(at, at + lengths[i]));
+      else if (type === ETHERTYPE_ARP)
+        this.#receiveArp(bytes.subarray(at, offsets[i] + lengths[i]));
     }
     // What follows may call the stack, which may write where the batch lies: everything has been read.
     for (const connection of this.#touched) connection.finishBatch();
@@ -111,7 +134,7 @@ export class RawGuest {
     if (operation === 2) {
       this.#onGateway?.();
     } else if (GUEST_ADDRESS.every((byte, i) => frame[38 + i] === byte)) {
-      this.send(arpFrame(2, sender, frame.slice(22, 28)));
+      this.#sendPlain(arpFrame(2, sender, frame.slice(22, 28)));
     }
   }
 }

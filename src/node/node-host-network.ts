@@ -130,6 +130,10 @@ export class NodeHostNetwork implements HostNetwork {
     return Date.now();
   }
 
+  endTurn(): void {
+    this.#loop.flushShort();
+  }
+
   scheduleTurn(callback: () => void): void {
     this.#loop.scheduleTurn(callback);
   }

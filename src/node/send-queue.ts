@@ -81,6 +81,12 @@ export class SendQueue implements Flushable {
 
   #write(chain: Chunk): void {
     const target = this.#target;
+    if (!chain.next) {
+      // A few bytes, mostly: without cork there is one buffer less on their way.
+      const bytes = chain.bytes.subarray(chain.start, chain.end);
+      target.write(bytes, (error) => this.#onWritten(chain, error));
+      return;
+    }
     target.cork();
     for (let chunk: Chunk | undefined = chain; chunk; chunk = chunk.next) {
       const bytes = chunk.bytes.subarray(chunk.start, chunk.end);

@@ -19,6 +19,9 @@ class OutputBatch implements FrameBatch {
 /** See the top of the file. */
 export class FrameAreas {
   private readonly batch = new OutputBatch();
+  /** Where frames lie from the first one on, which is where a delivery nearly always begins: views that are made once. */
+  private allOffsets = new Uint32Array();
+  private allLengths = new Uint32Array();
 
   constructor(private readonly instance: ModuleInstance) {}
 
@@ -71,8 +74,14 @@ export class FrameAreas {
     if (count === 0) return undefined;
     batch.bytes = instance.HEAPU8;
     batch.count = count;
-    batch.offsets = this.words(SharedField.outputOffsets, first, count);
-    batch.lengths = this.words(SharedField.outputLengths, first, count);
+    if (first === 0) {
+      this.refreshAll();
+      batch.offsets = this.allOffsets;
+      batch.lengths = this.allLengths;
+    } else {
+      batch.offsets = this.words(SharedField.outputOffsets, first, count);
+      batch.lengths = this.words(SharedField.outputLengths, first, count);
+    }
     instance.set(SharedField.outputFirst, first + count);
     return batch;
   }
@@ -90,6 +99,13 @@ export class FrameAreas {
     const offset = this.words(SharedField.outputOffsets, first, 1)[0] ?? 0;
     target.set(this.instance.bytesAt(offset, this.peek()));
     this.instance.set(SharedField.outputFirst, first + 1);
+  }
+
+  private refreshAll(): void {
+    const { HEAPU32 } = this.instance;
+    if (this.allOffsets.buffer === HEAPU32.buffer) return;
+    this.allOffsets = HEAPU32.subarray(this.instance.get(SharedField.outputOffsets) >>> 2);
+    this.allLengths = HEAPU32.subarray(this.instance.get(SharedField.outputLengths) >>> 2);
   }
 
   private words(field: number, first: number, count: number): Uint32Array<ArrayBuffer> {

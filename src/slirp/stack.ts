@@ -180,6 +180,7 @@ export class Stack {
       const dueMs = this.call(() =>
         this.turnByWalk ? exports.stack_turn_by_walk(nowMs) : exports.stack_turn(nowMs),
       );
+      this.table.network.endTurn?.();
       this.deliver();
       this.tell("onWritable", () => {
         this.observer.onRoom();

@@ -20,13 +20,29 @@ describe("the loop that a network's sockets share", () => {
   it("flushes all streams of a turn together, each once", async () => {
     const loop = new NodeLoop();
     const flushed: string[] = [];
-    loop.flushSoon({ flush: () => flushed.push("one") });
-    loop.flushSoon({ flush: () => flushed.push("two") });
+    loop.flushSoon({ length: 1, flush: () => flushed.push("one") });
+    loop.flushSoon({ length: 100_000, flush: () => flushed.push("two") });
     expect(flushed).toEqual([]);
     await nextTick();
     expect(flushed).toEqual(["one", "two"]);
     await nextTick();
     expect(flushed).toHaveLength(2);
+    await loop.close(0);
+  });
+
+  it("flushes what is short at the end of a turn, and the rest after it", async () => {
+    const loop = new NodeLoop();
+    const flushed: string[] = [];
+    loop.flushSoon({ length: 100_000, flush: () => flushed.push("long") });
+    const short = { length: 10, flush: () => flushed.push("short") };
+    loop.flushSoon(short);
+    loop.flushShort();
+    expect(flushed).toEqual(["short"]);
+    short.length = 0;
+    loop.flushShort();
+    expect(flushed).toEqual(["short"]);
+    await nextTick();
+    expect(flushed).toContain("long");
     await loop.close(0);
   });
 

@@ -67,6 +67,21 @@ describe("segments of one turn", () => {
   });
 });
 
+describe("the end of a turn", () => {
+  it("comes before the guest's acknowledgement, so that a question is sent first", async () => {
+    const world = await openWorld();
+    const { connection, peer } = await openConnection(world);
+    await settleEvents();
+    const order: string[] = [];
+    world.network.onEndTurn = () => order.push("end of the turn");
+    world.guest.onPacket = ({ kind }) => order.push(kind);
+    connection.sendNow(Buffer.from("?"));
+    expect((await readBytes(peer, 1)).toString()).toBe("?");
+    await world.guest.until(() => order.includes("tcp"), "the acknowledgement");
+    expect(order.slice(0, 2)).toEqual(["end of the turn", "tcp"]);
+  });
+});
+
 describe("acknowledgements", () => {
   /** A world whose clock stands still: what comes without its help comes at once. */
   async function openStill(): Promise<Connected & { world: World; clock: ManualClock }> {

@@ -30,6 +30,8 @@ export class WatchedNetwork implements HostNetwork {
   readonly inner: HostNetwork;
   readonly calls = new CallCounts();
   readonly streams: WatchedStream[] = [];
+  /** Told of the end of each turn. */
+  onEndTurn: (() => void) | undefined;
   readonly listeners: HostListener[] = [];
   /** What the stack opened, with the address it said to leave from. */
   readonly connects: { readonly remote: HostEndpoint; readonly local: IpEndpoint | undefined }[] =
@@ -121,6 +123,11 @@ export class WatchedNetwork implements HostNetwork {
   scheduleTurn(callback: () => void): void {
     this.calls.count("scheduleTurn");
     this.inner.scheduleTurn(callback);
+  }
+
+  endTurn(): void {
+    this.onEndTurn?.();
+    this.inner.endTurn?.();
   }
 
   setTimer(callback: () => void, delayMs: number, keepAlive = true): HostTimer {

@@ -31,7 +31,7 @@ function watch({ slirp }: Network): void {
   const traffic = new TrafficPanel();
   setInterval(() => {
     traffic.show(slirp.statistics());
-    showConnections(slirp);
+    void showConnections(slirp);
   }, REDRAW_MS);
 }
 
@@ -42,6 +42,7 @@ async function main(): Promise<void> {
   const names = new NamesPanel();
   const starting = Network.start(choice, host, {
     onStatus: showStatus,
+    onMessage: showMessage,
     onQuery: (report) => {
       names.show(report);
     },

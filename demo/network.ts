@@ -3,22 +3,25 @@ import {
   CaptureMemory,
   createSlirp,
   createSwitch,
-  createWispHostNetwork,
   PcapngWriter,
   withCapture,
-  withNames,
   type CapturingBackend,
   type DnsQueryReport,
   type FrameSwitch,
   type NetBackend,
   type RelayStatus,
-  type Slirp,
+  type HttpRequestReport,
+  type RefusedConnection,
+  type SlirpBackend,
 } from "slirp-wasm/browser";
 import { relayOf, type Choice, type HostSettings } from "./settings.js";
+
+const HTTP_PORT = 80;
 
 /** What the page is told. */
 export interface NetworkEvents {
   onStatus(text: string, state: "idle" | "open" | "failed"): void;
+  onMessage(text: string): void;
   onQuery(report: DnsQueryReport): void;
 }
 
@@ -31,7 +34,7 @@ export class Network {
   #writer: PcapngWriter | undefined;
 
   private constructor(
-    readonly slirp: Slirp,
+    readonly slirp: SlirpBackend,
     /** A page that the guest can fetch, as it names it; undefined where none is known. */
     readonly hello: string | undefined,
   ) {
@@ -40,26 +43,29 @@ export class Network {
 
   /** Makes the stack. */
   static async start(choice: Choice, host: HostSettings, events: NetworkEvents): Promise<Network> {
-    const relay = relayOf(choice, host) ?? "";
-    const wisp = createWispHostNetwork({
-      relays: [relay],
-      onStatus: (status) => {
+    const dns = {
+      static: host.names ?? {},
+      onQuery: (report: DnsQueryReport) => {
+        events.onQuery(report);
+      },
+    };
+    const relay = relayOf(choice, host);
+    const worker = choice.worker;
+    if (relay === undefined) {
+      events.onStatus("Ready; HTTP goes out by this page's own requests", "idle");
+      return new Network(
+        await createSlirp({ http: fetchOptions(events), dns, worker }),
+        host.hello,
+      );
+    }
+    const wisp = {
+      onStatus: (status: RelayStatus) => {
         showRelay(status, events);
       },
       ...(host.dnsServers && { dnsServers: host.dnsServers }),
-    });
-    const hostNetwork = withNames(wisp, {
-      static: host.names ?? {},
-      onQuery: (report) => {
-        events.onQuery(report);
-      },
-    });
-    const slirp = await createSlirp({ hostNetwork });
-    events.onStatus(
-      `Ready; ${new URL(relay).host} is connected to when the guest needs it`,
-      "idle",
-    );
-    return new Network(slirp, host.hello);
+    };
+    events.onStatus(`Ready; ${new URL(relay.url).host} is connected to when it is needed`, "idle");
+    return new Network(await createSlirp({ relay, wisp, dns, worker }), host.hello);
   }
 
   /** A guest's place on the switch. */
@@ -84,6 +90,22 @@ export class Network {
     this.#writer = undefined;
     for (const port of this.#ports) port.stopCapture();
   }
+}
+
+/** HTTP at every port that the page's host is likely to use; what cannot be is told. */
+function fetchOptions(events: NetworkEvents) {
+  const own = Number(location.port) || HTTP_PORT;
+  return {
+    ports: [...new Set([HTTP_PORT, own])],
+    onRequest: ({ method, url, status, error }: HttpRequestReport) => {
+      events.onMessage(
+        error === undefined ? `${method} ${url}: ${String(status)}` : `${url}: ${error}`,
+      );
+    },
+    onRefused: ({ hint }: RefusedConnection) => {
+      events.onMessage(hint);
+    },
+  };
 }
 
 /** A relay's status in words. */

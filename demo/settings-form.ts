@@ -7,10 +7,11 @@ export function setUpSettings(choice: Choice, host: HostSettings): void {
   const form = element<HTMLFormElement>("settings");
   const relay = element<HTMLInputElement>("relay");
   const ways = [...form.querySelectorAll<HTMLInputElement>("input[name=way]")];
+  const worker = element<HTMLInputElement>("worker");
   const read = (): Choice => {
     const chosen = ways.find(({ checked }) => checked)?.value;
     const way = Object.values(Way).find((value) => value === chosen) ?? choice.way;
-    return { way, relay: relay.value.trim() };
+    return { way, relay: relay.value.trim(), worker: worker.checked };
   };
   const showField = (): void => {
     relay.disabled = read().way !== Way.wisp;
@@ -22,6 +23,7 @@ export function setUpSettings(choice: Choice, host: HostSettings): void {
     way.addEventListener("change", showField);
   }
   relay.value = choice.relay;
+  worker.checked = choice.worker;
   showField();
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -3,12 +3,14 @@
  * `demo.json`.
  */
 
+import type { WispRelay } from "slirp-wasm/browser";
+
 /** `demo.json`, beside the page. Everything may be missing: the page then does without a relay until one is named. */
 export interface HostSettings {
   /** Where a relay is, relative to the page: `relay/`. */
   readonly relay?: string;
-  /** What the relay wants for opening ports on its machine. */
-  readonly listenToken?: string;
+  /** What the page's own relay wants to know before it opens ports on its machine. */
+  readonly forwardToken?: string;
   /** Resolvers that the relay reaches. */
   readonly dnsServers?: readonly string[];
   /** Names that the page knows, and their addresses: of this machine, for the guest to find it. */
@@ -30,6 +32,8 @@ export interface Choice {
   readonly way: Way;
   /** A Wisp URL; for `wisp` alone. */
   readonly relay: string;
+  /** The stack runs in a worker, so that what the page does does not hold it up. */
+  readonly worker: boolean;
 }
 
 const KEPT_KEY = "slirp-wasm.choice";
@@ -43,14 +47,19 @@ export async function readHostSettings(): Promise<HostSettings> {
 
 /** The choice in force. Where nothing was chosen: the page's own relay, or none. */
 export function readChoice({ relay }: HostSettings): Choice {
-  const usual: Choice = { way: relay === undefined ? Way.fetch : Way.page, relay: "" };
+  const usual: Choice = {
+    way: relay === undefined ? Way.fetch : Way.page,
+    relay: "",
+    worker: false,
+  };
   const text = location.hash.length > 1 ? location.hash.slice(1) : localStorage.getItem(KEPT_KEY);
   if (text === null) return usual;
   const chosen = new URLSearchParams(text);
   const way = Object.values(Way).find((value) => value === chosen.get("way"));
   const url = chosen.get("relay") ?? "";
   if (way === undefined || (way === Way.page && relay === undefined)) return usual;
-  return way === Way.wisp && url === "" ? usual : { way, relay: url };
+  if (way === Way.wisp && url === "") return usual;
+  return { way, relay: url, worker: chosen.has("worker") };
 }
 
 /** Keeps a choice for the next time, in place of what a link has brought. */
@@ -66,17 +75,19 @@ export function shareLink(choice: Choice): string {
   return link.href;
 }
 
-/** The Wisp URL of a choice; undefined where it does without a relay. */
-export function relayOf({ way, relay }: Choice, host: HostSettings): string | undefined {
+/** The relay of a choice; undefined where it does without. */
+export function relayOf({ way, relay }: Choice, host: HostSettings): WispRelay | undefined {
   if (way === Way.fetch) return undefined;
-  if (way === Way.wisp) return relay;
+  if (way === Way.wisp) return { url: relay };
   const url = new URL(host.relay ?? "", location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
+  const { forwardToken } = host;
+  return { url: url.href, ...(forwardToken !== undefined && { forwardToken }) };
 }
 
-function asText({ way, relay }: Choice): string {
+function asText({ way, relay, worker }: Choice): string {
   const parameters = new URLSearchParams({ way });
   if (way === Way.wisp) parameters.set("relay", relay);
+  if (worker) parameters.set("worker", "");
   return parameters.toString();
 }

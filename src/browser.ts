@@ -2,6 +2,7 @@
  * Entry `slirp-wasm/browser`: the stack in a page or worker, its sockets on relays.
  *
  *     const slirp = await createSlirp({ relay: "wss://relay.example.org/" });
+ *     const slirp = await createSlirp({ http: true, dns: { static: { "home.test": "10.0.2.2" } } });
  */
 import type { NetBackend } from "./backend.js";
 import type { OpenBackendOptions as OpenOn } from "./backends/registry.js";
@@ -12,6 +13,7 @@ import type { SlirpBackend } from "./slirp-backend.js";
 import type { WorkerOption } from "./worker/start-worker.js";
 
 export * from "./index.js";
+export type { PageNetworkOptions } from "./browser/choose-host-network.js";
 export type { WispCredentials } from "./browser/wisp-handshake.js";
 export {
   createWispHostNetwork,
@@ -54,9 +56,9 @@ export interface CreateSlirpOptions extends PageSlirpOptions {
 }
 
 /**
- * Makes a stack. Where relays are named, it has a host network of its own on them and closes it with itself.
- * @throws SlirpError `invalidConfiguration` where neither a relay nor a host network is given, `workerFailed` where the worker does not
- * start, `unsupportedOption` for what cannot go into it, and what the other entries throw.
+ * Makes a stack. Where no host network is given, it has one of its own on relays or `fetch` and closes it with itself.
+ * @throws SlirpError `invalidConfiguration` where nothing says how to reach the world, or options contradict each other, `workerFailed`
+ * where the worker does not start, `unsupportedOption` for what cannot go into it, and what the other entries throw.
  */
 export function createSlirp(
   options: CreateSlirpOptions & { readonly worker?: false | undefined },

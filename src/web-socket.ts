@@ -35,3 +35,12 @@ export function webSocketClass(given: WebSocketClass | undefined): WebSocketClas
   }
   return found as WebSocketClass;
 }
+
+/**
+ * Whether `send` copies, so that the caller may use the memory again. A browser's own does (https://websockets.spec.whatwg.org: the bytes
+ * of the view in the moment of the call); whatever else goes by the name, `ws` among it, may keep what it is given.
+ */
+export function copiesWhatItSends(socket: WebSocketLike): boolean {
+  const { send } = socket as { readonly send: unknown };
+  return Function.prototype.toString.call(send).includes("[native code]");
+}

@@ -1,5 +1,5 @@
 /** What the guest's web servers show, in a frame of the page: a service worker leads `guest/PORT/` into the guest. */
-import { serveGuest, type ServedGuest, type Slirp } from "slirp-wasm/browser";
+import { serveGuest, type ServedGuest, type SlirpBackend } from "slirp-wasm/browser";
 import { element, messageOf } from "../dom.js";
 
 const RETRY_MS = 300;
@@ -7,11 +7,11 @@ const START_TIMEOUT_MS = 10_000;
 
 /** See the top of the file. */
 export class WebPanel {
-  readonly #slirp: Slirp;
+  readonly #slirp: SlirpBackend;
   readonly #note = element("web-note");
   #served: Promise<ServedGuest> | undefined;
 
-  constructor(slirp: Slirp) {
+  constructor(slirp: SlirpBackend) {
     this.#slirp = slirp;
     const port = element<HTMLInputElement>("web-port");
     element("web-form").addEventListener("submit", (event) => {

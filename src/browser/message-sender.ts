@@ -10,8 +10,11 @@ import { ByteQueue, type ChunkPool } from "../byte-queue.js";
 /** A message at most, header included: the window of a guest that does not scale it, and what every server takes. */
 const MESSAGE_BYTES = 64 * 1024;
 
-/** Bytes sent in a turn, and bytes taken and not sent yet, each at most: with a window they keep to the contract's bound. */
-const SEND_BYTES = 64 * 1024;
+/** A message may follow another in a turn while less than this was sent: twice as much goes out at most. */
+const TURN_BYTES = 64 * 1024;
+
+/** Messages for WebSockets that copy them, one after the other in the same memory: new memory costs more than the copy. */
+let reused: Uint8Array<ArrayBuffer> | undefined;
 
 /** Whose bytes they are. Told from events only, never from within `push`. */
 export interface MessageSenderOwner {
@@ -38,7 +41,10 @@ export abstract class MessageSender {
   /** A message may go out now. */
   protected abstract get isOpen(): boolean;
 
-  /** Sends a message, with room for the header before the payload; its buffer is the WebSocket's from then on. */
+  /** `transmit` is done with a message when it returns; else its buffer is the WebSocket's from then on. */
+  protected abstract get isCopied(): boolean;
+
+  /** Sends a message, with room for the header before the payload. */
   protected abstract transmit(message: Uint8Array<ArrayBuffer>): void;
 
   /** Bytes queued. */
@@ -64,22 +70,25 @@ export abstract class MessageSender {
     const before = this.#queue.length;
     while (this.#queue.length > 0 && this.#maySend) {
       const count = Math.min(this.#queue.length, this.#payloadBytes);
-      const message = new Uint8Array(this.#headerBytes + count);
+      const message = this.#newMessage(this.#headerBytes + count);
       this.#queue.read(message.subarray(this.#headerBytes));
       this.#send(message);
     }
     if (this.#queue.length < before) this.#owner.onProgress();
-    if (!this.#limited || this.#queue.length > SEND_BYTES / 2) return;
+    if (!this.#limited || this.#queue.length > this.#payloadBytes / 2) return;
     this.#limited = false;
     this.#owner.onRoom();
   }
 
+  /**
+   * Of a message, and of what is taken and not sent yet. With what a turn sends and a stream's window that keeps to the contract's bound.
+   */
   get #payloadBytes(): number {
-    return MESSAGE_BYTES - this.#headerBytes - this.#sentInTurn;
+    return MESSAGE_BYTES - this.#headerBytes;
   }
 
   get #maySend(): boolean {
-    return this.#sentInTurn < MESSAGE_BYTES - this.#headerBytes && this.isOpen;
+    return this.#sentInTurn < TURN_BYTES && this.isOpen;
   }
 
   #sendNow(first: Uint8Array, second: Uint8Array | undefined, wanted: number): number {
@@ -87,7 +96,7 @@ export abstract class MessageSender {
     let at = 0;
     while (at < wanted && this.#queue.length === 0 && this.#maySend) {
       const count = Math.min(wanted - at, this.#payloadBytes);
-      const message = new Uint8Array(header + count);
+      const message = this.#newMessage(header + count);
       const fromFirst = first.subarray(at, at + count);
       message.set(fromFirst, header);
       if (second && fromFirst.length < count) {
@@ -106,7 +115,7 @@ export abstract class MessageSender {
     let taken = at;
     const push = (bytes: Uint8Array, before: number): void => {
       const start = taken - before;
-      const room = SEND_BYTES - this.#queue.length;
+      const room = this.#payloadBytes - this.#queue.length;
       const end = Math.min(bytes.length, start + room);
       if (start < 0 || end <= start) return;
       this.#queue.push(bytes, start, end);
@@ -115,6 +124,12 @@ export abstract class MessageSender {
     push(first, 0);
     if (second && taken >= first.length) push(second, first.length);
     return taken;
+  }
+
+  #newMessage(bytes: number): Uint8Array<ArrayBuffer> {
+    if (!this.isCopied) return new Uint8Array(bytes);
+    reused ??= new Uint8Array(MESSAGE_BYTES);
+    return reused.subarray(0, bytes);
   }
 
   #send(message: Uint8Array<ArrayBuffer>): void {

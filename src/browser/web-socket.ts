@@ -4,6 +4,7 @@
 import { ErrorCode, SlirpError } from "../errors.js";
 
 export {
+  copiesWhatItSends,
   WEB_SOCKET_OPEN,
   webSocketClass,
   type WebSocketClass,

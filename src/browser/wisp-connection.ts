@@ -26,10 +26,15 @@ import {
   type WispCredentials,
   type WispFeatures,
 } from "./wisp-handshake.js";
-import { WEB_SOCKET_OPEN, type WebSocketClass, type WebSocketLike } from "./web-socket.js";
+import {
+  copiesWhatItSends,
+  WEB_SOCKET_OPEN,
+  type WebSocketClass,
+  type WebSocketLike,
+} from "./web-socket.js";
 
 /** Bytes of a TCP stream that the relay may send unasked: what one stream holds at most on this side. */
-export const STREAM_WINDOW_BYTES = 384 * 1024;
+export const STREAM_WINDOW_BYTES = 320 * 1024;
 
 /** Bytes that wait in the WebSocket above which streams keep theirs, so that a short question need not wait behind long answers. */
 const CONGESTED_BYTES = 1024 * 1024;
@@ -83,6 +88,8 @@ export class WispConnection {
   features: WispFeatures = PLAIN_FEATURES;
   /** Packets that may be sent on a new TCP stream. */
   initialCredits = 0;
+  /** `send` is done with a packet when it returns. */
+  readonly copiesPackets: boolean;
 
   readonly #socket: WebSocketLike;
   readonly #observer: WispConnectionObserver;
@@ -100,6 +107,7 @@ export class WispConnection {
     const protocols = options.version === 2 ? [WISP_V2_SUBPROTOCOL] : [];
     this.#socket = new options.webSocket(options.url, protocols);
     this.#socket.binaryType = "arraybuffer";
+    this.copiesPackets = copiesWhatItSends(this.#socket);
     this.#socket.onmessage = ({ data }) => {
       if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data));
     };
@@ -155,7 +163,7 @@ export class WispConnection {
     this.#listeners.delete(id);
   }
 
-  /** Sends a packet; its buffer is the connection's from then on. */
+  /** Sends a packet; its buffer is the connection's from then on, unless {@link copiesPackets}. */
   send(packet: Uint8Array<ArrayBuffer>): void {
     if (this.#socket.readyState === WEB_SOCKET_OPEN) this.#socket.send(packet);
   }

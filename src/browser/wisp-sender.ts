@@ -54,6 +54,10 @@ export class WispSender extends MessageSender {
     return this.#credits > 0 && this.#connection?.isCongested === false;
   }
 
+  protected override get isCopied(): boolean {
+    return this.#connection?.copiesPackets ?? false;
+  }
+
   protected override transmit(message: Uint8Array<ArrayBuffer>): void {
     writeHeader(message, WispType.data, this.#id);
     this.#credits--;

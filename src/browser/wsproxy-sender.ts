@@ -4,7 +4,7 @@
  */
 import type { ChunkPool } from "../byte-queue.js";
 import { MessageSender, type MessageSenderOwner } from "./message-sender.js";
-import { WEB_SOCKET_OPEN, type WebSocketLike } from "./web-socket.js";
+import { copiesWhatItSends, WEB_SOCKET_OPEN, type WebSocketLike } from "./web-socket.js";
 
 /** What may wait in a WebSocket: with the queue before it and what is received, the contract's bound for a stream is kept. */
 const MAX_BUFFERED_AMOUNT_BYTES = 128 * 1024;
@@ -16,6 +16,7 @@ export class WsproxySender extends MessageSender {
   #socket: WebSocketLike | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #unheard = false;
+  #isCopied = false;
 
   constructor(owner: MessageSenderOwner, pool: ChunkPool) {
     super(owner, pool, 0);
@@ -34,6 +35,7 @@ export class WsproxySender extends MessageSender {
   /** From now on it sends on this WebSocket. */
   start(socket: WebSocketLike): void {
     this.#socket = socket;
+    this.#isCopied = copiesWhatItSends(socket);
     this.goOn();
   }
 
@@ -51,6 +53,10 @@ export class WsproxySender extends MessageSender {
       this.goOn();
     }, POLL_MS);
     return false;
+  }
+
+  protected override get isCopied(): boolean {
+    return this.#isCopied;
   }
 
   protected override transmit(message: Uint8Array<ArrayBuffer>): void {

@@ -30,8 +30,9 @@ import type { Holder, ReceiveBudget } from "./receive-budget.js";
 import type { WebSocketClass, WebSocketLike } from "./web-socket.js";
 import { WsproxySender } from "./wsproxy-sender.js";
 
-/** How long a relay has for saying no. */
+/** How long a relay has for saying no. Counted in short steps: a page that is busy, and hears nobody meanwhile, is late with each. */
 const CONFIRM_GRACE_MS = 50;
+const CONFIRM_STEP_MS = 10;
 
 /** How long the host may be silent after the guest's FIN, or after data. */
 const HALF_CLOSE_MS = 5000;
@@ -217,8 +218,16 @@ export class WsproxyStream
     this.#isOpen = true;
     this.#parts.onRelay(this.#url, undefined);
     if (this.#closed) return;
-    this.#setTimer(CONFIRM_GRACE_MS, () => {
+    this.#awaitRefusal(CONFIRM_GRACE_MS);
+  }
+
+  #awaitRefusal(leftMs: number): void {
+    if (leftMs <= 0) {
       this.#becomeConnected();
+      return;
+    }
+    this.#setTimer(CONFIRM_STEP_MS, () => {
+      this.#awaitRefusal(leftMs - CONFIRM_STEP_MS);
     });
   }
 

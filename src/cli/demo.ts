@@ -3,6 +3,7 @@
  * can fetch. It is for this machine: it listens on loopback, and its relay reaches the public internet, this server, and the system's
  * resolvers.
  */
+import { randomBytes } from "node:crypto";
 import { getServers } from "node:dns";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -58,11 +59,15 @@ export async function serveDemo(flags: DemoFlags & LogOptions): Promise<number> 
   await listen(server, address);
   const { port } = server.address() as AddressInfo;
   const resolvers = getServers().filter((resolver) => !resolver.includes("%"));
+  // Other pages of this browser cannot read the settings, and so open no ports.
+  const forwardToken = randomBytes(16).toString("base64url");
   const relay = createRelay({
     allow: [`127.0.0.1:${String(port)}`, ...resolvers.map((resolver) => `[${resolver}]:53`)],
+    forwards: { ports: ["1024-65535"], tokens: [forwardToken] },
     log,
   });
   const settings = {
+    forwardToken,
     relay: RELAY_PATH.slice(1),
     dnsServers: resolvers,
     // Browsers know the name as this machine's (RFC 6761, 6.3); to the guest the page tells the gateway, which stands for it.

@@ -13,9 +13,10 @@ import type { SlirpOptions } from "../slirp-options.js";
 export interface NetworkFlags {
   readonly netdev?: string;
   readonly hostfwd?: readonly string[];
+  readonly capture?: string;
 }
 
-/** Adds `--netdev` and `--hostfwd`. */
+/** Adds `--netdev`, `--hostfwd` and `--capture`. */
 export function addNetworkOptions(command: Command): Command {
   return command
     .addOption(
@@ -29,6 +30,12 @@ export function addNetworkOptions(command: Command): Command {
         "--hostfwd <rule>",
         'a host port that leads to a guest port, "tcp::8080-:80"; may be given again',
       ).argParser((rule: string, rules: readonly string[] = []) => [...rules, rule]),
+    )
+    .addOption(
+      new Option(
+        "--capture <file>",
+        "write what the guest sends and gets, as pcapng for Wireshark",
+      ),
     );
 }
 

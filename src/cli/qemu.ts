@@ -3,6 +3,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
+import type { NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { OwnBackends, SharedBackend } from "../nics/guest-backends.js";
 import { openQemuDatagram, type DatagramAddress } from "../nics/qemu-dgram.js";
@@ -11,6 +12,7 @@ import { formatQemuAddress, type QemuAddress } from "../nics/qemu-address.js";
 import { createSlirp } from "../node.js";
 import { formatHostForward, type SlirpOptions } from "../slirp-options.js";
 import type { Slirp } from "../slirp/slirp.js";
+import { openCapture } from "./capture-file.js";
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import { createLog, type CliLog, type LogOptions } from "./logging.js";
@@ -28,6 +30,8 @@ interface Service {
   readonly ending: Ending;
   readonly log: CliLog;
   readonly openStack: () => Promise<Slirp>;
+  /** Puts the capture around a stack, where there is one. */
+  readonly capture: (stack: Slirp) => NetBackend;
 }
 
 /** Runs the command until it is told to end; answers the exit status. */
@@ -42,7 +46,13 @@ export async function serveQemu(flags: QemuFlags & NetworkFlags & LogOptions): P
   const options = readNetworkFlags(flags);
   const log = await createLog(flags);
   using ending = new Ending();
-  const service: Service = { ending, log, openStack: () => openStack(options, log) };
+  using capture = openCapture(flags.capture, log);
+  const service: Service = {
+    ending,
+    log,
+    openStack: () => openStack(options, log),
+    capture: (stack) => capture?.around(stack) ?? stack,
+  };
   if (kind === "datagram") await serveDatagrams(address, service);
   else if (flags.shared) await serveShared(address, service);
   else await serveOwn(address, service);
@@ -61,12 +71,13 @@ async function openStack(slirp: SlirpOptions, log: CliLog): Promise<Slirp> {
   });
 }
 
-async function serveOwn(address: QemuAddress, { ending, log, openStack }: Service): Promise<void> {
+async function serveOwn(address: QemuAddress, service: Service): Promise<void> {
+  const { ending, log } = service;
   const stacks: Slirp[] = [];
   const backends = new OwnBackends(async () => {
-    const stack = await openStack();
+    const stack = await service.openStack();
     stacks.push(stack);
-    return stack;
+    return service.capture(stack);
   });
   try {
     // The first guest's: so forwards that cannot be are known now.
@@ -80,7 +91,7 @@ async function serveOwn(address: QemuAddress, { ending, log, openStack }: Servic
 async function serveShared(address: QemuAddress, service: Service): Promise<void> {
   const { ending, log } = service;
   await using stack = await service.openStack();
-  const backends = new SharedBackend(stack, {
+  const backends = new SharedBackend(service.capture(stack), {
     onUplinkError: (error) => {
       ending.end(error);
     },
@@ -104,7 +115,7 @@ async function serveStream(
 async function serveDatagrams(local: DatagramAddress, service: Service): Promise<void> {
   const { ending, log } = service;
   await using stack = await service.openStack();
-  await using nic = await openQemuDatagram({ local, backend: stack, log });
+  await using nic = await openQemuDatagram({ local, backend: service.capture(stack), log });
   void nic.ended.then((error) => {
     if (error) ending.end(error);
   });

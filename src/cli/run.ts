@@ -6,6 +6,7 @@ import { attachV86 } from "../nics/v86.js";
 import { createSlirp } from "../node.js";
 import { formatHostForward } from "../slirp-options.js";
 import type { Slirp } from "../slirp/slirp.js";
+import { openCapture } from "./capture-file.js";
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import type { GuestNetwork } from "./guest-network.js";
@@ -58,7 +59,8 @@ export async function runGuest(
       log.info({}, text);
     },
   });
-  using attachment = attachV86(guest.emulator, slirp, { nic });
+  using capture = openCapture(flags.capture, log);
+  using attachment = attachV86(guest.emulator, capture?.around(slirp) ?? slirp, { nic });
   log.info({}, await joinNetwork(guest, slirp, ending.signal));
   const status = await serve(guest, words, ending, log);
   log.debug({ ...slirp.statistics(), ...attachment.statistics() }, "the guest has ended");

@@ -1,7 +1,8 @@
 /**
  * One member of a room: raw Ethernet frames, one a binary message (websockproxy, v86's default network, our backend `ws:`).
  *
- * A member that sends more frames than it may is not read for a while, and so is one whose gateway has no room; nothing of it is lost.
+ * A member that sends more frames than it may is not read for a while, and so is one whose room is being made or has no room for more;
+ * nothing of it is lost.
  * Frames towards a member that reads slowly are dropped, as a switch does it.
  */
 import { SendStatus, type NetBackend } from "../backend.js";
@@ -12,9 +13,6 @@ import { TokenBucket } from "./token-bucket.js";
 
 /** Going away, and an error of ours (RFC 6455, 7.4.1). */
 const CloseCode = { goingAway: 1001, internalError: 1011 } as const;
-
-/** Frames that come while the room is being made. */
-const MAX_EARLY_FRAMES = 128;
 
 /** Which room, and how it is called in logs. */
 export interface RoomAddress {
@@ -30,8 +28,10 @@ export class RoomSession implements RelaySession, RoomMember {
   readonly #rate: TokenBucket;
   readonly #context: RelayContext;
   #port: NetBackend | undefined;
-  /** Frames that wait for the room, or for its gateway. */
+  /** Frames that wait for the room, or for its gateway: what was read at once before reading stopped. */
   #waiting: Buffer[] = [];
+  /** No frame goes to the room any more: its ports may be closed. */
+  #isClosing = false;
   #over = false;
 
   constructor(context: RelayContext, link: RelayLink, rooms: Rooms, address: RoomAddress) {
@@ -40,42 +40,39 @@ export class RoomSession implements RelaySession, RoomMember {
     this.#rooms = rooms;
     this.#address = address;
     this.#rate = new TokenBucket(context.limits.framesPerSecond);
+    link.setReading(false);
     void this.#join();
   }
 
   receive(message: Buffer, isBinary: boolean): void {
-    if (this.#over || !isBinary) return;
+    if (this.#isClosing || !isBinary) return;
     this.#link.pauseFor(this.#rate.take(1));
-    if (!this.#port) {
-      if (this.#waiting.length < MAX_EARLY_FRAMES) this.#waiting.push(message);
-      return;
-    }
-    // What was read along with what waits comes although reading has stopped.
-    if (this.#waiting.length > 0) this.#waiting.push(message);
+    if (!this.#port || this.#waiting.length > 0) this.#waiting.push(message);
     else if (this.#port.send(message) === SendStatus.mustWait) this.#keep(message);
   }
 
   end(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#isClosing = true;
     this.#waiting = [];
     void this.#port?.close();
     this.#rooms.leave(this.#address.key, this);
   }
 
   drain(): void {
-    this.#link.close(CloseCode.goingAway, "the relay is ending");
+    this.#close(CloseCode.goingAway, "the relay is ending");
   }
 
   onRoomFailed(): void {
-    this.#link.close(CloseCode.internalError, "the room's gateway has failed");
+    this.#close(CloseCode.internalError, "the room's gateway has failed");
   }
 
   async #join(): Promise<void> {
     const { key, name } = this.#address;
     const port = await this.#rooms.join(key, name, this).catch(() => undefined);
     if (!port) return;
-    if (this.#over) {
+    if (this.#isClosing) {
       await port.close();
       return;
     }
@@ -96,6 +93,14 @@ export class RoomSession implements RelaySession, RoomMember {
     this.#sendWaiting();
   }
 
+  /** Its answer must be read, so that the WebSocket ends in order. */
+  #close(code: number, reason: string): void {
+    this.#isClosing = true;
+    this.#waiting = [];
+    this.#link.setReading(true);
+    this.#link.close(code, reason);
+  }
+
   #toMember(frame: Buffer): void {
     if (!this.#link.sendOrDrop(frame)) this.#context.metrics.droppedFrames.inc();
   }
@@ -106,6 +111,7 @@ export class RoomSession implements RelaySession, RoomMember {
   }
 
   #sendWaiting(): void {
+    if (this.#isClosing) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const [index, frame] of waiting.entries()) {

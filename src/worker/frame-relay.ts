@@ -117,9 +117,9 @@ export class FrameRelay {
 
   #toPage(batch: FrameBatch): void {
     const sender = this.#sender;
-    for (let i = 0; i < batch.count; i++) {
+    for (let i = 0; i < batch.count;) {
       // The batch is gone when this returns: for what is left of it there is always a buffer.
-      sender.put(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0, true);
+      i += sender.putRun(batch, i, batch.count, true);
     }
     sender.flush();
     if (sender.hasRoom || this.#isHolding) return;

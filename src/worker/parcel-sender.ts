@@ -2,18 +2,24 @@
  * Sends frames in parcels, with as many buffers as there are credits: each is on its way until the other end has dealt with all of its frames
  * and sends it back. Without one there is no room, which is how a slow end holds the other back.
  *
- * Buffers are made when they are first needed. Nothing is allocated for a frame, and for a parcel only views.
+ * Buffers are made when they are first needed. Nothing is allocated for a frame; a parcel costs a few views.
  */
+import type { FrameBatch } from "../backend.js";
 import {
+  ENTRY_BYTES,
+  entryIndex,
   PARCEL_BYTES,
   PARCEL_HEADER_BYTES,
   ParcelKind,
   ParcelWord,
-  recordBytes,
+  wordsOf,
 } from "./parcel.js";
 
 /** Buffers of each direction: a megabyte under way, four times what one TCP connection of a guest may have. */
 const MAX_PARCELS = 8;
+
+/** Frames of a batch that are no farther from each other are copied in one piece, with what lies between them. */
+const MAX_GAP_BYTES = 64;
 
 /** The part of a MessagePort that parcels need. */
 export interface ParcelPort {
@@ -39,46 +45,65 @@ export class ParcelSender {
     this.#stamp = stamp;
   }
 
-  /** Frames wait for `flush`. */
-  get hasFrames(): boolean {
-    return this.#frames > 0;
-  }
-
   /** There is a buffer for at least one more frame of any length. */
   get hasRoom(): boolean {
     return this.#free.length > 0 || this.#made < MAX_PARCELS;
   }
 
-  /** Copies a frame that lies in `bytes`; false where there is no room. `force`: a buffer beyond the credits is made then. */
-  put(bytes: Uint8Array, offset: number, length: number, force = false): boolean {
-    if (!this.#reserve(length, force)) return false;
-    const whole = offset === 0 && length === bytes.length;
-    const frame = whole ? bytes : bytes.subarray(offset, offset + length);
-    this.#bytes.set(frame, this.#begin(length));
+  /** Copies a frame; false where there is no room. */
+  put(frame: Uint8Array): boolean {
+    if (!this.#reserve(frame.length, false)) return false;
+    this.#bytes.set(frame, this.#used);
+    this.#enter(this.#used, frame.length);
     return true;
   }
 
   /** Copies a frame that lies in pieces. */
   putGathered(pieces: readonly Uint8Array[], length: number): boolean {
     if (!this.#reserve(length, false)) return false;
-    let at = this.#begin(length);
+    const start = this.#used;
+    let at = start;
     for (const piece of pieces) {
       this.#bytes.set(piece, at);
       at += piece.length;
     }
+    this.#enter(start, length);
     return true;
+  }
+
+  /**
+   * Copies the frames of a batch from `first` on that lie side by side, at most up to `end` (excluded): how many, 0 where there is no room.
+   * @param force makes a buffer beyond the credits instead.
+   */
+  putRun(batch: FrameBatch, first: number, end: number, force: boolean): number {
+    const { offsets, lengths } = batch;
+    const start = offsets[first] ?? 0;
+    let last = first;
+    let stop = start + (lengths[first] ?? 0);
+    if (!this.#reserve(stop - start, force)) return 0;
+    const room = PARCEL_BYTES - this.#used - this.#frames * ENTRY_BYTES;
+    for (let next = first + 1; next < end; next++) {
+      const offset = offsets[next] ?? 0;
+      const nextStop = offset + (lengths[next] ?? 0);
+      const bytes = nextStop - start + (next - first + 1) * ENTRY_BYTES;
+      if (offset < stop || offset - stop > MAX_GAP_BYTES || bytes > room) break;
+      last = next;
+      stop = nextStop;
+    }
+    const shift = this.#used - start;
+    this.#bytes.set(batch.bytes.subarray(start, stop), this.#used);
+    for (let i = first; i <= last; i++) this.#enter((offsets[i] ?? 0) + shift, lengths[i] ?? 0);
+    return last - first + 1;
   }
 
   /** Sends what was put. */
   flush(): void {
     const buffer = this.#buffer;
-    if (!buffer || this.#frames === 0) return;
+    if (!buffer) return;
     this.#words[ParcelWord.kind] = ParcelKind.frames;
-    this.#words[ParcelWord.used] = this.#used;
     this.#words[ParcelWord.frames] = this.#frames;
     this.#stamp(this.#words);
     this.#buffer = undefined;
-    this.#frames = 0;
     this.#post(buffer);
   }
 
@@ -90,7 +115,7 @@ export class ParcelSender {
 
   /** Gives a parcel back to the other end, which filled it. */
   giveBack(buffer: ArrayBuffer): void {
-    const words = new Uint32Array(buffer, 0, PARCEL_HEADER_BYTES / 4);
+    const words = wordsOf(buffer);
     words[ParcelWord.kind] = ParcelKind.returned;
     this.#stamp(words);
     this.#post(buffer);
@@ -102,11 +127,13 @@ export class ParcelSender {
     this.#transfer.length = 0;
   }
 
+  /** Sees to it that there is a buffer with room for a frame. */
   #reserve(length: number, force: boolean): boolean {
-    if (this.#buffer && this.#used + recordBytes(length) <= PARCEL_BYTES) return true;
+    const table = (this.#frames + 1) * ENTRY_BYTES;
+    if (this.#buffer && this.#used + length + table <= PARCEL_BYTES) return true;
     if (!force && !this.hasRoom) return false;
     this.flush();
-    let buffer = this.#buffer ?? this.#free.pop();
+    let buffer = this.#free.pop();
     if (!buffer) {
       buffer = new ArrayBuffer(PARCEL_BYTES);
       this.#made++;
@@ -115,15 +142,15 @@ export class ParcelSender {
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Uint32Array(buffer);
     this.#used = PARCEL_HEADER_BYTES;
+    this.#frames = 0;
     return true;
   }
 
-  /** Writes the length; answers where the frame goes. */
-  #begin(length: number): number {
-    const at = this.#used;
-    this.#words[at >>> 2] = length;
-    this.#used += recordBytes(length);
-    this.#frames++;
-    return at + 4;
+  /** Notes a frame that lies at `offset`, behind all others. */
+  #enter(offset: number, length: number): void {
+    const entry = entryIndex(this.#frames++);
+    this.#words[entry] = offset;
+    this.#words[entry + 1] = length;
+    this.#used = offset + length;
   }
 }

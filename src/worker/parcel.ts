@@ -1,12 +1,14 @@
 /**
  * A parcel: the frames of one turn in one ArrayBuffer, which travels between threads by transfer, so that nobody copies it.
  *
- * Eight 32-bit words stand first, then each frame behind its length, padded to four bytes. All in the machine's byte order: both ends
- * are on the same one. The same buffer goes back empty to whoever filled it; that is its credit to fill it again.
+ * Eight 32-bit words stand first, then the frames, side by side with gaps, and at the buffer's end, growing towards them, the table: offset and
+ * length of each frame. All in the machine's byte order: both ends are on the same one. With the table apart from the frames, those that
+ * lie side by side already are copied in one piece. The same buffer goes back empty to whoever filled it; that is its credit
+ * to fill it again.
  */
 import type { FrameBatch } from "../backend.js";
 
-/** Room for two frames of any length, or some 80 full ones at MTU 1500. */
+/** Room for one frame of any length, or some 80 full ones at MTU 1500. */
 export const PARCEL_BYTES = 128 * 1024;
 
 /** What a parcel is. */
@@ -15,28 +17,28 @@ export const ParcelKind = { frames: 1, returned: 2 } as const;
 /** Indexes of the words that stand first. */
 export const ParcelWord = {
   kind: 0,
-  /** Bytes in use, these words included. */
-  used: 1,
-  frames: 2,
+  frames: 1,
   /** Length of the virtio-net header before each frame. */
-  headerLength: 3,
+  headerLength: 2,
   // Only from the worker: the state of the stack at that moment.
-  droppedFromGuest: 4,
-  droppedToGuest: 5,
-  memoryPages: 6,
+  droppedFromGuest: 3,
+  droppedToGuest: 4,
+  memoryPages: 5,
 } as const;
 
-export const PARCEL_HEADER_BYTES = 32;
-const LENGTH_BYTES = 4;
-
-/** Bytes that a frame takes. */
-export function recordBytes(length: number): number {
-  return LENGTH_BYTES + ((length + 3) & ~3);
-}
+const HEADER_WORDS = 8;
+export const PARCEL_HEADER_BYTES = 4 * HEADER_WORDS;
+/** Bytes of a frame's entry in the table. */
+export const ENTRY_BYTES = 8;
 
 /** A parcel's words. */
 export function wordsOf(buffer: ArrayBuffer): Uint32Array<ArrayBuffer> {
-  return new Uint32Array(buffer, 0, PARCEL_HEADER_BYTES / 4);
+  return new Uint32Array(buffer, 0, HEADER_WORDS);
+}
+
+/** Index of a frame's entry among a parcel's 32-bit words: its offset; the length follows. */
+export function entryIndex(frame: number): number {
+  return (PARCEL_BYTES - (frame + 1) * ENTRY_BYTES) >>> 2;
 }
 
 /** Reads the frames of a parcel: one by one, or those that are left as a batch. The tables of the batch are used again. */
@@ -55,16 +57,14 @@ export class ParcelReader implements FrameBatch {
       this.offsets = new Uint32Array(2 * frames);
       this.lengths = new Uint32Array(2 * frames);
     }
-    this.bytes = new Uint8Array(buffer);
-    this.#next = 0;
-    this.count = frames;
-    let at = PARCEL_HEADER_BYTES;
     for (let i = 0; i < frames; i++) {
-      const length = words[at >>> 2] ?? 0;
-      this.offsets[i] = at + LENGTH_BYTES;
-      this.lengths[i] = length;
-      at += recordBytes(length);
+      const entry = entryIndex(i);
+      this.offsets[i] = words[entry] ?? 0;
+      this.lengths[i] = words[entry + 1] ?? 0;
     }
+    this.bytes = new Uint8Array(buffer);
+    this.count = frames;
+    this.#next = 0;
   }
 
   /** Length of the next frame, 0 for none. */

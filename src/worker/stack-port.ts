@@ -83,8 +83,7 @@ export class StackPort {
       const handler = this.#handlers[method] as (...parameters: unknown[]) => unknown;
       const value = await handler(...(unpackValue(parameters, this.#callBack) as unknown[]));
       if (method === "connect") {
-        const { readable, writable } = value as OpenedSocket;
-        this.post({ ...answer, value, counters: this.#counters() }, [readable, writable]);
+        this.#answerConnect({ ...answer, counters: this.#counters() }, value as OpenedSocket);
       } else {
         this.post({ ...answer, value: packValue(value, method), counters: this.#counters() });
       }
@@ -154,6 +153,19 @@ export class StackPort {
     } catch (error) {
       this.#aborts.delete(id);
       throw error;
+    }
+  }
+
+  /** @throws SlirpError `unsupportedOption` where streams cannot be transferred, as in older versions of Safari. */
+  #answerConnect(
+    answer: Omit<Extract<WorkerMessage, { kind: "answer" }>, "value">,
+    socket: OpenedSocket,
+  ): void {
+    try {
+      this.post({ ...answer, value: socket }, [socket.readable, socket.writable]);
+    } catch (cause) {
+      const text = "connect: this browser cannot transfer streams; use a stack without a worker";
+      throw new SlirpError(ErrorCode.unsupportedOption, text, { cause });
     }
   }
 

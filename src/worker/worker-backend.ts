@@ -18,7 +18,8 @@ import {
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { featureConflict, isHeaderLength } from "../virtio-net.js";
-import { ParcelKind, ParcelReader, ParcelWord, wordsOf } from "./parcel.js";
+import { ParcelKind, ParcelWord, wordsOf } from "./parcel.js";
+import { ParcelInbox } from "./parcel-inbox.js";
 import { ParcelSender } from "./parcel-sender.js";
 
 const ETHERNET_HEADER_BYTES = 14;
@@ -38,12 +39,7 @@ export abstract class WorkerBackend implements NetBackend {
   callbacks: BackendCallbacks | undefined;
 
   private readonly sender: ParcelSender;
-  /** Where in `current` pulling is. The other is free, or in a batch that is being delivered. */
-  private reader = new ParcelReader();
-  private otherReader = new ParcelReader();
-  private readonly inbox: ArrayBuffer[] = [];
-  /** The parcel that `reader` is in. */
-  private current: ArrayBuffer | undefined;
+  private readonly inbox: ParcelInbox;
   private readonly result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
   private readonly counters = {
     framesFromGuest: 0,
@@ -70,6 +66,15 @@ export abstract class WorkerBackend implements NetBackend {
     this.sender = new ParcelSender(backendLink.port, (words) => {
       words[ParcelWord.headerLength] = this.headerLength;
     });
+    this.inbox = new ParcelInbox({
+      headerLength: () => this.headerLength,
+      giveBack: (buffer) => {
+        if (!this.failure) this.sender.giveBack(buffer);
+      },
+      onDropped: (frames) => {
+        this.droppedToGuest += frames;
+      },
+    });
   }
 
   /** Ends the stack and what came with it. */
@@ -84,7 +89,8 @@ export abstract class WorkerBackend implements NetBackend {
   }
 
   send(frame: Uint8Array): SendStatus {
-    return this.sendBytes(frame, 0, frame.length);
+    if (!this.accepts(frame.length)) return SendStatus.dropped;
+    return this.finishSend(this.sender.put(frame), frame.length);
   }
 
   sendGathered(pieces: readonly Uint8Array[]): SendStatus {
@@ -95,26 +101,38 @@ export abstract class WorkerBackend implements NetBackend {
   }
 
   sendBatch(batch: FrameBatch): SendResult {
+    this.checkOpen();
     const { result } = this;
+    const { count, lengths } = batch;
+    result.status = SendStatus.taken;
     result.dropped = 0;
     result.consumed = 0;
-    for (; result.consumed < batch.count; result.consumed++) {
-      const offset = batch.offsets[result.consumed] ?? 0;
-      const status = this.sendBytes(batch.bytes, offset, batch.lengths[result.consumed] ?? 0);
-      if (status === SendStatus.mustWait) {
-        result.status = status;
+    while (result.consumed < count) {
+      const first = result.consumed;
+      let end = first;
+      while (end < count && this.isFrame(lengths[end] ?? 0)) end++;
+      if (end === first) {
+        this.dropped++;
+        result.dropped++;
+        result.consumed++;
+        continue;
+      }
+      const put = this.sender.putRun(batch, first, end, false);
+      for (let i = first; i < first + put; i++) this.finishSend(true, lengths[i] ?? 0);
+      result.consumed += put;
+      if (put === 0) {
+        result.status = this.finishSend(false, 0);
         return result;
       }
-      if (status === SendStatus.dropped) result.dropped++;
     }
-    result.status = result.dropped > 0 ? SendStatus.dropped : SendStatus.taken;
+    if (result.dropped > 0) result.status = SendStatus.dropped;
     return result;
   }
 
   enableReceive(): void {
     this.checkOpen();
     this.receiving = true;
-    if (this.peekParcel() > 0) this.deliverSoon();
+    if (this.inbox.peek() > 0) this.deliverSoon();
   }
 
   disableReceive(): void {
@@ -124,22 +142,21 @@ export abstract class WorkerBackend implements NetBackend {
 
   peek(): number {
     this.checkPulling();
-    return this.peekParcel();
+    return this.inbox.peek();
   }
 
   receive(target: Uint8Array): number {
     this.checkPulling();
-    const length = this.peekParcel();
+    const length = this.inbox.peek();
     if (length === 0) return 0;
     if (length > target.length) {
       throw new RangeError(
         `the next frame has ${String(length)} bytes, the target only ${String(target.length)}`,
       );
     }
-    this.reader.take(target);
+    this.inbox.take(target);
     this.counters.framesToGuest++;
     this.counters.bytesToGuest += length - this.headerLength;
-    if (this.reader.peek() === 0) this.finishParcel();
     return length;
   }
 
@@ -232,8 +249,7 @@ export abstract class WorkerBackend implements NetBackend {
     // Whoever closes twice in one go must find it closed.
     await Promise.resolve();
     await this.release();
-    this.inbox.length = 0;
-    this.current = undefined;
+    this.inbox.clear();
   }
 
   private checkPulling(): void {
@@ -244,17 +260,17 @@ export abstract class WorkerBackend implements NetBackend {
     }
   }
 
-  private accepts(length: number): boolean {
-    this.checkOpen();
+  /** Whether it is a frame by its length, and there is somebody to take it. */
+  private isFrame(length: number): boolean {
     const bytes = length - this.headerLength;
-    if (!this.failure && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES) return true;
-    this.dropped++;
-    return false;
+    return !this.failure && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES;
   }
 
-  private sendBytes(bytes: Uint8Array, offset: number, length: number): SendStatus {
-    if (!this.accepts(length)) return SendStatus.dropped;
-    return this.finishSend(this.sender.put(bytes, offset, length), length);
+  private accepts(length: number): boolean {
+    this.checkOpen();
+    const isFrame = this.isFrame(length);
+    if (!isFrame) this.dropped++;
+    return isFrame;
   }
 
   private finishSend(taken: boolean, length: number): SendStatus {
@@ -277,27 +293,6 @@ export abstract class WorkerBackend implements NetBackend {
     this.callbacks?.onWritable?.();
   }
 
-  /** Length of the next frame that waits here, 0 for none. */
-  private peekParcel(): number {
-    while (!this.current) {
-      const buffer = this.inbox.shift();
-      if (!buffer) return 0;
-      this.current = buffer;
-      this.reader.open(buffer);
-      if (wordsOf(buffer)[ParcelWord.headerLength] === this.headerLength) break;
-      // They were made before the NIC asked for another header.
-      this.droppedToGuest += this.reader.count;
-      this.finishParcel();
-    }
-    return this.reader.peek();
-  }
-
-  private finishParcel(): void {
-    const buffer = this.current;
-    this.current = undefined;
-    if (buffer && !this.failure) this.sender.giveBack(buffer);
-  }
-
   private deliverSoon(): void {
     if (this.deliveryDue) return;
     this.deliveryDue = true;
@@ -309,13 +304,9 @@ export abstract class WorkerBackend implements NetBackend {
 
   private deliver(): void {
     const { counters } = this;
-    while (this.receiving && !this.closing && !this.failure && this.peekParcel() > 0) {
-      // The callback may turn receiving off and pull.
-      const { current, reader } = this;
-      this.current = undefined;
-      this.reader = this.otherReader;
-      this.otherReader = reader;
-      const batch = reader.takeRest();
+    while (this.receiving && !this.closing && !this.failure) {
+      const batch = this.inbox.takeBatch();
+      if (!batch) return;
       counters.framesToGuest += batch.count;
       for (let i = 0; i < batch.count; i++) {
         counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.headerLength;
@@ -325,7 +316,7 @@ export abstract class WorkerBackend implements NetBackend {
       } catch (error) {
         this.log(`the NIC's onFrames threw: ${String(error)}`);
       }
-      if (current) this.sender.giveBack(current);
+      this.inbox.finishBatch();
     }
   }
 }

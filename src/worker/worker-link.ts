@@ -61,6 +61,9 @@ export class WorkerLink {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.addEventListener("close", this.#onSilence);
+    port1.addEventListener("messageerror", () => {
+      this.#die("a message of the worker could not be read");
+    });
     port1.onmessage = ({ data }: MessageEvent<ArrayBuffer | WorkerMessage>) => {
       if (data instanceof ArrayBuffer) events.onParcel(data);
       else this.#onMessage(data);

@@ -1,8 +1,10 @@
 /**
  * `slirp-wasm qemu`, with the test in the place of QEMU: its gateway answers ARP.
  */
+import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,7 +13,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { QemuAddress } from "../../src/nics/qemu-address.js";
 import { qemuDatagramOptions, qemuStreamOptions } from "../../src/cli/qemu.js";
 import { eventually } from "../net-backend-contract/harness.js";
-import { CliProcess } from "../support/cli.js";
+import { CliProcess, runCli } from "../support/cli.js";
 import { FakeQemu } from "../support/fake-qemu.js";
 import { GUEST_MAC } from "../support/frames.js";
 
@@ -164,5 +166,35 @@ describe("QEMU's options", () => {
     expect(qemuStreamOptions({ host: "0.0.0.0", port: 5 })).toContain("addr.host=127.0.0.1");
     expect(qemuStreamOptions({ host: "::", port: 5 })).toContain("addr.host=::1");
     expect(qemuDatagramOptions({ host: "0.0.0.0", port: 5 })).toContain("remote.host=127.0.0.1");
+  });
+
+  it("--capture writes what guests send and get, each an interface", async (ctx) => {
+    if (!existsSync("/usr/bin/tshark")) ctx.skip("tshark is not there (Debian package tshark)");
+    const [path, file] = [join(folder, "net.sock"), join(folder, "frames.pcapng")];
+    const cli = await start("--listen", `unix:${path}`, "--capture", file);
+    for (let guest = 0; guest < 2; guest++) {
+      const qemu = await connectTo({ path });
+      qemu.send(arpRequest());
+      await eventually(() => {
+        expect(qemu.received.some(isArpReply)).toBe(true);
+      });
+    }
+    cli.kill("SIGTERM");
+    expect(await cli.ended()).toMatchObject({ status: 0 });
+    const words = ["-n", "-r", file, "-Y", "arp.opcode == 2", "-T", "fields"];
+    const fields = ["frame.interface_name", "frame.packet_flags_direction", "arp.src.proto_ipv4"];
+    const { stdout } = spawnSync("tshark", [...words, ...fields.flatMap((each) => ["-e", each])], {
+      encoding: "utf8",
+    });
+    expect(new Set(stdout.trim().split("\n"))).toEqual(
+      new Set(["guest 1\t0x00000001\t10.0.2.2", "guest 2\t0x00000001\t10.0.2.2"]),
+    );
+  });
+
+  it("--capture to where nothing can be written is bad use", async () => {
+    const words = ["qemu", "--listen", `unix:${join(folder, "s")}`, "--capture", "/none/file"];
+    const { status, errorOutput } = await runCli(words);
+    expect(status).toBe(2);
+    expect(errorOutput).toContain("--capture /none/file");
   });
 });

@@ -18,6 +18,14 @@ import { waitUntil } from "../support/wait-until.js";
 const READY_TIMEOUT_MS = 120_000;
 const WAIT = { timeout: 60_000, interval: 100 } as const;
 
+/** Runs in the page: tells `note` each text that the progress shows. */
+const NOTE_PROGRESS = `
+  new MutationObserver(() => {
+    const text = document.querySelector(".progress output")?.textContent;
+    if (text) note(text);
+  }).observe(document, { subtree: true, childList: true });
+`;
+
 function missing(): string | undefined {
   return browserMissing() ?? v86ImageMissing();
 }
@@ -170,6 +178,50 @@ describe("the demo page", () => {
     expect(await opened.getByRole("radio", { name: "Another Wisp relay" }).isChecked()).toBe(true);
     expect(await opened.locator("#relay").inputValue()).toBe("ws://127.0.0.1:9/");
     await opened.context().close();
+  });
+
+  it("opens a port of the relay's machine to the guest, and closes it", async (ctx) => {
+    needs(ctx);
+    await run("mkdir -p /www; echo from-the-guest >/www/word; httpd -p 8080 -h /www");
+    await page.locator("#guest-port").fill("8080");
+    await page.locator("#ports button[type=submit]").click();
+    const row = page.locator("#forwards tr", { hasText: "port 8080" });
+    const place = await row.locator("td").first().innerText(WAIT);
+    const answer = await fetch(`http://127.0.0.1:${place.split(":").at(-1) ?? ""}/word`);
+    expect(await answer.text()).toBe("from-the-guest\n");
+    await row.getByRole("button", { name: "Close" }).click();
+    await row.waitFor({ state: "detached" });
+  });
+
+  it("does without a relay, and with the stack in a worker", async (ctx) => {
+    needs(ctx);
+    const opened = await open("light", "#way=fetch&worker");
+    await opened.getByRole("button", { name: "Fetch a page" }).click();
+    const text = opened.locator(".xterm-accessibility-tree").first();
+    await expect.poll(() => text.innerText(), WAIT).toContain("libslirp");
+    expect(await opened.locator("#messages").innerText()).toMatch(/GET http:.*\/hello: 200/);
+    await opened.context().close();
+  });
+
+  it("boots where there is no saved state, and keeps one for the next time", async (ctx) => {
+    needs(ctx);
+    if (!browser) return;
+    const context = await browser.newContext();
+    await context.route("**/image/state-*", (route) => route.fulfill({ status: 404 }));
+    const opened = await context.newPage();
+    const shown = new Set<string>();
+    await opened.exposeFunction("note", (text: string) => shown.add(text));
+    await opened.addInitScript(NOTE_PROGRESS);
+    const button = opened.locator("#examples button").first();
+    await opened.goto(url);
+    await button.waitFor({ timeout: READY_TIMEOUT_MS });
+    expect([...shown]).toContain("Booting Linux");
+    shown.clear();
+    await opened.reload();
+    await button.waitFor({ timeout: READY_TIMEOUT_MS });
+    expect([...shown]).toContain("Waking the guest");
+    expect([...shown]).not.toContain("Booting Linux");
+    await context.close();
   });
 
   it("is told what the relay does not allow, at once", async (ctx) => {

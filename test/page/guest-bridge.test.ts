@@ -30,6 +30,11 @@ globalThis.start = async () => {
   await guest.configureNetwork();
   guest.openShell(80, 24);
   globalThis.type = (text) => guest.type(new TextEncoder().encode(text));
+  globalThis.serveElsewhere = () =>
+    navigator.serviceWorker
+      .register("/other-worker.js", { scope: "/other/" })
+      .then((other) => serveGuest(slirp, other))
+      .catch((error) => error.code + " " + error.message);
   globalThis.forward = async (rule) => (await slirp.addForward(rule)).host.port;
   globalThis.served = await serveGuest(slirp, registration);
   return globalThis.served.url(80);
@@ -100,6 +105,7 @@ describe("a guest's web server behind the service worker", () => {
       {
         "/index.html": `<!doctype html><title>Site</title><script type="module" src="/page.js"></script>`,
         "/page.js": await bundlePageScript(PAGE_SCRIPT),
+        "/other-worker.js": "// a worker that is no bridge",
         "/worker.js": await bundlePageScript(WORKER_SCRIPT),
         "/data.txt": "data of the site",
       },
@@ -225,6 +231,13 @@ describe("a guest's web server behind the service worker", () => {
     expect(response?.status()).toBe(502);
     expect(await tab.locator("body").innerText()).toContain("nothing listens there");
     await tab.close();
+  });
+
+  it("is not served by a worker that is no bridge, and says so", async (ctx) => {
+    needs(ctx);
+    const said = await page.evaluate<string>("serveElsewhere()");
+    expect(said).toContain("ERR_SLIRP_MISSING_REQUIREMENT");
+    expect(said).toContain("installGuestBridge()");
   });
 
   it("leaves the site's own files to the site", async (ctx) => {

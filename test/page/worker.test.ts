@@ -105,6 +105,35 @@ describe("network of a guest whose stack is in a worker", () => {
   });
 });
 
+describe("a page whose browser has no close event for ports", () => {
+  const rigOf = shareRig<PageRig>(pageRigMissing, () => startPageRig());
+
+  it("learns of its worker's end all the same", async (ctx) => {
+    const { context, open, relay } = rigOf(ctx);
+    // As Firefox and Safari are.
+    await context.addInitScript(() => {
+      const { addEventListener } = EventTarget.prototype;
+      EventTarget.prototype.addEventListener = function (type: string, ...rest: [never]) {
+        if (!(this instanceof MessagePort && type === "close")) {
+          addEventListener.call(this, type, ...rest);
+        }
+      };
+    });
+    const guest = await open({ slirp: { relay: relay.url, worker: true } });
+    const error = guest.page.evaluate(async () => {
+      const slirp = testPage.run?.slirp;
+      return new Promise((resolve) => {
+        if (slirp)
+          slirp.callbacks = { onFrames: () => undefined, onError: (why) => resolve(why.message) };
+      });
+    });
+    await stackWorkers(guest.page)[0]?.evaluate(() => {
+      (globalThis as unknown as { close(): void }).close();
+    });
+    expect(await error).toContain("the worker has ended");
+  });
+});
+
 describe("a hidden page whose stack is in a worker", () => {
   const rigOf = shareRig<PageRig>(pageRigMissing, async () => {
     const rig = await startPageRig({ plainBrowser: true, slirp: { worker: true } });

@@ -17,7 +17,7 @@ import type { WebSocketClass } from "../../src/web-socket.js";
 import { settle } from "../net-backend-contract/harness.js";
 import { howItEnds } from "../host-network-contract/peer-kit.js";
 import { createBackendPair } from "../support/backend-pair.js";
-import { frameIndex, numberedFrame } from "../support/frames.js";
+import { frameIndex, framesOf, numberedFrame } from "../support/frames.js";
 import { RawGuest } from "../support/raw-guest.js";
 import { RecordingLog } from "../support/recording-log.js";
 import { waitUntil } from "../support/wait-until.js";
@@ -190,11 +190,8 @@ describe("rooms are bounded", () => {
     const gateway = createBackendPair();
     const arrived: number[] = [];
     gateway.far.callbacks = {
-      onFrames: ({ bytes, count, offsets, lengths }) => {
-        for (let i = 0; i < count; i++) {
-          const start = offsets[i] ?? 0;
-          arrived.push(frameIndex(bytes.slice(start, start + (lengths[i] ?? 0))) ?? NaN);
-        }
+      onFrames: (batch) => {
+        for (const frame of framesOf(batch)) arrived.push(frameIndex(frame) ?? NaN);
       },
     };
     gateway.far.enableReceive();
@@ -266,13 +263,45 @@ describe("what is not as it should be", () => {
     const other = await kit.connect(`${listening.url}l2/other`);
     await waitUntil("both are there", () => gateways.length === 2);
     await settle();
+    const closed = once(socket, "close") as Promise<[number]>;
+    const frame = numberedFrame(1);
+    for (let i = 0; i < 500; i++) socket.send(frame);
     gateways[0]?.near.notifyError(new Error("broken"));
-    const [code] = (await once(socket, "close")) as [number];
+    // What still comes is for nobody.
+    for (let i = 0; i < 500; i++) socket.send(frame);
+    const [code] = await closed;
     expect(code).toBe(1011);
     expect(other.readyState).toBe(WebSocket.OPEN);
     expect(gateways[0]?.near.isClosed).toBe(true);
     await kit.connect(`${listening.url}l2/room`);
     await waitUntil("a new one", () => gateways.length === 3);
+  });
+
+  it("frames that come while the room is being made wait for it", async () => {
+    const gateway = createBackendPair();
+    const arrived: number[] = [];
+    gateway.far.callbacks = {
+      onFrames: (batch) => {
+        for (const frame of framesOf(batch)) arrived.push(frameIndex(frame) ?? NaN);
+      },
+    };
+    gateway.far.enableReceive();
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const { url } = await start({
+      createGateway: async () => {
+        await opened;
+        return gateway.near;
+      },
+    });
+    const socket = await kit.connect(`${url}l2/room`);
+    const count = 800;
+    for (let index = 0; index < count; index++) socket.send(numberedFrame(index, { length: 1000 }));
+    await settle();
+    expect(arrived).toEqual([]);
+    open();
+    await waitUntil("all have come", () => arrived.length === count);
+    expect(arrived).toEqual(Array.from({ length: count }, (_, index) => index));
   });
 
   it("members that leave while the room is being made leave nothing behind", async () => {

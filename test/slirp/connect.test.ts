@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
 import type { GuestConnectOptions, GuestSocket } from "../../src/slirp-backend.js";
 import { sha256, testBytes } from "../host-network-contract/test-data.js";
+import { ManualClock } from "../support/manual-clock.js";
 import { TcpFlag } from "../support/packet.js";
 import type { RawConnection } from "../support/raw-connection.js";
 import { closeWorldsAfterEach, openWorld, type World } from "../support/raw-world.js";
@@ -239,6 +240,21 @@ describe("connect fails", () => {
     expect(reason).toMatchObject({ code: ErrorCode.guestUnreachable });
   });
 
+  it("after 75 s where nobody answers, and says that the guest may be down", async () => {
+    const clock = new ManualClock();
+    const world = await openWorld({ network: { clock } });
+    openGuest(world);
+    world.guest.listen(81, (connection) => {
+      connection.synAck = () => undefined;
+    });
+    const connecting = whyFails(world.slirp.connect({ port: 81 }));
+    await clock.advance(80_000);
+    const reason = await connecting;
+    expect(reason).toMatchObject({ code: ErrorCode.guestUnreachable });
+    expect(reason.message).toContain("75 s");
+    expect(world.slirp.sockets()).toEqual([]);
+  });
+
   it("with the signal's reason, and forgets the guest's late answer", async () => {
     const world = await openWorld();
     openGuest(world);
@@ -366,6 +382,30 @@ describe("a connection", () => {
     expect(await whyFails(socket.readable.getReader().read())).toMatchObject({
       code: ErrorCode.closed,
     });
+  });
+
+  it("that is quiet has no timer", async () => {
+    const clock = new ManualClock();
+    const world = await openWorld({ network: { clock }, slirp: { ipv6: false } });
+    openGuest(world);
+    const { socket, connection } = await connectTo(world);
+    await write(socket, "ping");
+    await connection.untilReceived(4);
+    await clock.advance(60_000);
+    expect(world.network.timers()).toEqual([]);
+  });
+
+  it("leaves nothing behind when it has ended", async () => {
+    const world = await openWorld();
+    openGuest(world);
+    for (let i = 0; i < 20; i++) {
+      const { socket, connection } = await connectTo(world);
+      connection.fin();
+      await socket.close();
+      await world.guest.until(() => connection.finReceived, "FIN");
+      connection.acknowledgeNow();
+    }
+    await world.guest.until(() => world.slirp.sockets().length === 0, "all sockets to be closed");
   });
 
   it("takes nothing but bytes", async () => {

@@ -1,6 +1,6 @@
 /**
- * HTTP/1.1 of `slirp.fetch`, against Node's own server and against answers made byte by byte. How it reaches a guest is connect.test.ts's
- * and test/system's matter: here connections go to loopback.
+ * HTTP/1.1 of `slirp.fetch`, against Node's own server and against answers made byte by byte: there connections go to loopback. How it
+ * goes with a stack is shown with a guest made of frames; test/system has a real one.
  */
 import { once } from "node:events";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
@@ -18,6 +18,10 @@ import { ErrorCode } from "../../src/errors.js";
 import { fetchFromGuest } from "../../src/slirp/guest-fetch.js";
 import type { GuestSocket } from "../../src/slirp-backend.js";
 import { testBytes } from "../host-network-contract/test-data.js";
+import type { RawConnection } from "../support/raw-connection.js";
+import { closeWorldsAfterEach, openWorld, type World } from "../support/raw-world.js";
+
+closeWorldsAfterEach();
 
 const servers: Server[] = [];
 const sockets = new Set<Socket>();
@@ -258,17 +262,90 @@ describe("fetch", () => {
     });
     expect(await (await get(base)).text()).toBe("unpacked");
   });
+});
 
-  it("ends with the signal's reason, while it waits and while the body comes", async () => {
+describe("fetch of a stack", () => {
+  const HEAD = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+
+  /** Asks a guest made of frames; answers the guest's end too. */
+  async function ask(
+    init: RequestInit = {},
+    url = "http://guest/",
+  ): Promise<{ answer: Promise<Response>; connection: RawConnection; world: World }> {
+    const world = await openWorld();
+    world.guest.arp();
+    let connection: RawConnection | undefined;
+    world.guest.listen(80, (incoming) => (connection = incoming));
+    const answer = world.slirp.fetch(url, init);
+    answer.catch(() => undefined);
+    const found = await world.guest.until(() => connection, "the connection");
+    await world.guest.until(() => found.receivedBytes > 0, "the request");
+    return { answer, connection: found, world };
+  }
+
+  it.each(["http://guest/", "http://localhost/", "http://127.0.0.1/", "http://10.0.2.15/"])(
+    "reaches the guest as %s",
+    async (url) => {
+      const { answer, connection } = await ask({}, url);
+      expect(connection.take().toString()).toContain(`host: ${new URL(url).host}\r\n`);
+      connection.sendNow(Buffer.from(`${HEAD}0123456789`));
+      expect(await (await answer).text()).toBe("0123456789");
+    },
+  );
+
+  it("ends with the signal's reason while it waits for an answer", async () => {
     const controller = new AbortController();
+    const { answer, connection, world } = await ask({ signal: controller.signal });
     controller.abort(new Error("enough"));
-    const base = await serve((_request, response) => response.end());
-    const connect = (options: { port: number; signal?: AbortSignal }): Promise<GuestSocket> => {
-      options.signal?.throwIfAborted();
-      return connectToLoopback(options);
-    };
-    const answer = fetchFromGuest(connect, base, { signal: controller.signal });
     expect((await whyFails(answer)).message).toBe("enough");
+    await world.guest.until(() => connection.reset, "RST");
+  });
+
+  it("ends with the signal's reason while the body comes", async () => {
+    const controller = new AbortController();
+    const { answer, connection, world } = await ask({ signal: controller.signal });
+    connection.sendNow(Buffer.from(`${HEAD}abc`));
+    const reader = (await answer).body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("abc");
+    controller.abort(new Error("enough"));
+    expect((await whyFails(reader?.read() ?? Promise.resolve())).message).toBe("enough");
+    await world.guest.until(() => connection.reset, "RST");
+  });
+
+  it("is told to the guest by RST where the body is cancelled, and by FIN where it was read", async () => {
+    const cancelled = await ask();
+    cancelled.connection.sendNow(Buffer.from(`${HEAD}abc`));
+    await (await cancelled.answer).body?.cancel();
+    await cancelled.world.guest.until(() => cancelled.connection.reset, "RST");
+    const read = await ask();
+    read.connection.sendNow(Buffer.from(`${HEAD}0123456789`));
+    expect(await (await read.answer).text()).toBe("0123456789");
+    await read.world.guest.until(() => read.connection.finReceived, "FIN");
+  });
+
+  it("fails where the connection is cut off, and gives what came before", async () => {
+    const { answer, connection } = await ask();
+    await connection.send(Buffer.from(`${HEAD}abc`));
+    const response = await answer;
+    connection.sendReset();
+    const reader = response.body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("abc");
+    const reason = await whyFails(reader?.read() ?? Promise.resolve());
+    expect(reason).toMatchObject({ code: ErrorCode.connectionReset });
+  });
+
+  it("fails with what the source of its body fails with", async () => {
+    let source: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        source = controller;
+      },
+    });
+    const init = { method: "POST", body, duplex: "half" } as RequestInit;
+    const { answer, connection, world } = await ask(init);
+    source?.error(new Error("no more ink"));
+    expect((await whyFails(answer)).message).toBe("no more ink");
+    await world.guest.until(() => connection.reset, "RST");
   });
 });
 

@@ -45,7 +45,11 @@ export class PageGuest extends Guest {
   }
 
   async #begin(options: PageStartOptions): Promise<void> {
-    const { wasRestored } = await this.page.evaluate((given) => testPage.start(given), options);
+    const { wasRestored } = await this.page.evaluate(
+      // Playwright's type for what crosses takes functions apart, which are none of it.
+      (given) => testPage.start(given as PageStartOptions),
+      options,
+    );
     if (!wasRestored) await this.agentReady;
   }
 

@@ -1,10 +1,16 @@
 /** Uses each entry's types as a program would. It is compiled, never run. */
 import { ErrorCode, SlirpError, type FrameBatch, type NetBackend } from "slirp-wasm";
-import { createSlirp as createInPage, type RelayStatus } from "slirp-wasm/browser";
+import {
+  createSlirp as createInPage,
+  type RelayStatus,
+  type SlirpBackend,
+  type SocketDescription,
+} from "slirp-wasm/browser";
 import { createSlirp, parseHostForwards, type Slirp } from "slirp-wasm/node";
 import { listenQemu, SharedBackend } from "slirp-wasm/qemu";
 import { createRelay } from "slirp-wasm/relay";
 import { attachV86, type V86Attachment } from "slirp-wasm/v86";
+import { serveSlirp } from "slirp-wasm/worker";
 
 export async function joinGuest(emulator: Parameters<typeof attachV86>[0]): Promise<V86Attachment> {
   const slirp: Slirp = await createSlirp({
@@ -32,6 +38,14 @@ export async function inPage(): Promise<void> {
     if (error instanceof SlirpError && error.code === ErrorCode.forwardFailed) return;
     throw error;
   });
+  const remote: SlirpBackend = await createInPage({
+    relay: "wss://relay.example.org/",
+    worker: true,
+  });
+  const sockets: SocketDescription[] = await remote.sockets();
+  // @ts-expect-error an answer of a worker must be awaited
+  sockets.push(...remote.sockets());
+  serveSlirp((asked) => asked);
   // @ts-expect-error the option does not exist
   await createSlirp({ relays: 1 });
 }

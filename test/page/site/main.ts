@@ -66,15 +66,15 @@ class Program implements PageProgram {
   }
 
   #createSlirp({ slirp }: PageStartOptions): Promise<SlirpBackend> {
-    return createSlirp({
-      ...slirp,
-      wisp: {
-        ...slirp.wisp,
-        onStatus: ({ state, url, message }: RelayStatus) => {
-          this.relayStatuses.push(`${state} ${url} ${message}`);
-        },
-      },
-    });
+    const onStatus = ({ state, url, message }: RelayStatus): void => {
+      this.relayStatuses.push(`${state} ${url} ${message}`);
+    };
+    if (slirp.relay === undefined) return createSlirp(slirp);
+    const isWsproxy = typeof slirp.relay === "string" && /^ws\w+\+/.test(slirp.relay);
+    const more = isWsproxy
+      ? { wsproxy: { ...slirp.wsproxy, onStatus } }
+      : { wisp: { ...slirp.wisp, onStatus } };
+    return createSlirp({ ...slirp, ...more });
   }
 
   write(wire: Wire, text: string): void {

@@ -43,6 +43,16 @@ export class DohServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", headers } = request;
+    if (method === "OPTIONS") {
+      // A page's question is of a media type that has to be allowed first.
+      response.writeHead(204, {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Allow-Headers": "Content-Type",
+      });
+      response.end();
+      return;
+    }
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
     const inUrl = new URL(request.url ?? "", this.url).searchParams.get("dns");

@@ -20,6 +20,7 @@ const inWorker = await askForGateway(await createSlirp({ ...options, worker: tru
 
 const startServing = () =>
   new Worker(new URL("./serving-worker.js", import.meta.url), { type: "module" });
-const served = await askForGateway(await createSlirp({ ...options, worker: startServing }));
+const { slirp } = options;
+const served = await askForGateway(await createSlirp({ slirp, worker: startServing }));
 
 document.title = [inPage, inOwnWorker, inWorker, served].join(" ");

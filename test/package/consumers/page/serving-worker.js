@@ -1,5 +1,5 @@
-// A worker that has stacks for the page.
+// A worker that has stacks for the page, on a host network that the page cannot send.
 
-import { serveSlirp } from "slirp-wasm/worker";
+import { createFetchHostNetwork, serveSlirp } from "slirp-wasm/worker";
 
-serveSlirp();
+serveSlirp((asked) => ({ ...asked, hostNetwork: createFetchHostNetwork(), ownsNetwork: true }));

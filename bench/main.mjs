@@ -13,6 +13,7 @@ const NAMES = [
   "v86",
   "qemu",
   "relay",
+  "netns",
   "page",
   "page-v86",
   "demo",

@@ -215,9 +215,10 @@ static bool read_one(struct port *port, struct batch *batch)
     do
         got = readv(port->fd, pieces, 2);
     while (got < 0 && errno == EINTR);
-    if (got < 0) {
+    if (got <= 0) {
         batch->drained = true;
-        batch->error = errno == EAGAIN ? 0 : errno;
+        /* A socket's other end is closed; a TAP has no such thing. */
+        batch->error = got == 0 ? EPIPE : errno == EAGAIN ? 0 : errno;
         return false;
     }
     size_t length = (size_t)got - port->kernel_header;
@@ -495,6 +496,20 @@ static napi_value port_set_reading(napi_env env, napi_callback_info info)
     return NULL;
 }
 
+/* pause(): stops reading, and waiting for room to write; whether it waited for that. The callback WRITABLE does not come any more. */
+static napi_value port_pause(napi_env env, napi_callback_info info)
+{
+    napi_value result;
+    struct port *port = enter(env, info, 0, NULL);
+    if (port == NULL)
+        return NULL;
+    bool waited = port->waiting_to_write;
+    port->reading = false;
+    port->waiting_to_write = false;
+    update_poll(port);
+    return napi_get_boolean(env, waited, &result) == napi_ok ? result : NULL;
+}
+
 /* setHeaders(kernelLength, nicLength, bigEndian). */
 static napi_value port_set_headers(napi_env env, napi_callback_info info)
 {
@@ -609,6 +624,7 @@ napi_value define_frame_port(napi_env env)
         METHOD("sendBatch", port_send_batch),
         METHOD("readNow", port_read_now),
         METHOD("setReading", port_set_reading),
+        METHOD("pause", port_pause),
         METHOD("setHeaders", port_set_headers),
         METHOD("setReferenced", port_set_referenced),
         METHOD("close", port_close),

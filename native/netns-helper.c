@@ -3,9 +3,11 @@
  *
  * A process with threads, as Node is, may not join a user namespace (setns(2): EINVAL). So this one does it: joins the user namespace
  * where it is told one, then the network namespace, opens the TAP, brings it up where that is asked for, and sends the descriptor over a
- * unix socket (SCM_RIGHTS). Nothing of it stays: the interface lives as long as the descriptor.
+ * unix socket (SCM_RIGHTS). Nothing of it stays: the interface lives as long as the descriptor. In the same way it gets the connection of
+ * a User Mode Linux, whose sockets (SOCK_SEQPACKET) Node does not know.
  *
  *     netns-helper open SOCKET-FD --netns=PATH [--userns=PATH] --name=NAME [--vnet-header] [--configure …]
+ *     netns-helper accept SOCKET-FD PATH
  *     netns-helper confine … -- PROGRAM ARGUMENT…
  *
  * What fails is one line on standard error and exit status 1.
@@ -16,13 +18,16 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "netns-configure.h"
@@ -128,6 +133,40 @@ static int open_and_send(const struct request *request)
     return send_descriptor(request->socket_fd, fd);
 }
 
+/* The first that connects at a path; a socket that is there already is replaced. */
+static int accept_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        fprintf(stderr, "the path \"%s\" is longer than %zu bytes\n", path, sizeof address.sun_path - 1);
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return complain("socket(SOCK_SEQPACKET)");
+    struct stat stat;
+    if (lstat(path, &stat) == 0 && S_ISSOCK(stat.st_mode))
+        unlink(path);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)
+        return complain(path);
+    int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0)
+        return complain("accept");
+    unlink(path);
+    return connection;
+}
+
+/* Waits for as long as it takes, but not longer than who asked lives. */
+static int accept_and_send(int socket_fd, const char *path)
+{
+    const pid_t parent = getppid();
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        return -1;
+    int fd = accept_at(path);
+    return fd < 0 ? -1 : send_descriptor(socket_fd, fd);
+}
+
 enum option_id { NETNS = 1, USERNS, NAME, VNET_HEADER, CONFIGURE, ADDRESS, GATEWAY, ADDRESS6, GATEWAY6, MTU, MAC };
 
 static const struct option OPTIONS[] = {
@@ -175,6 +214,8 @@ int main(int count, char **words)
     const char *command = count > 1 ? words[1] : "";
     if (strcmp(command, "confine") == 0)
         return run_confined(count - 1, words + 1);
+    if (strcmp(command, "accept") == 0 && count == 4)
+        return accept_and_send(atoi(words[2]), words[3]) < 0;
     struct request request = {0};
     if (strcmp(command, "open") == 0 && read_request(count - 1, words + 1, &request) == 0)
         return open_and_send(&request) < 0;

@@ -29,6 +29,8 @@ export interface QemuGuestOptions {
    * QEMU's arguments for the NIC: its `-netdev`, and its `-device` as {@link virtioNetDevice} gives it. Empty: no NIC.
    */
   readonly netdev: readonly string[];
+  /** A descriptor that QEMU is given as its 3. It stays the caller's. */
+  readonly descriptor?: number;
   /** Default: 256. */
   readonly memoryMiB?: number;
   /** Milliseconds until the agent must have answered. Default: 3 minutes. */
@@ -102,7 +104,10 @@ export class QemuGuest extends Guest {
       socket.on("data", (bytes) => this.agent.receive(bytes));
       socket.on("error", () => {});
     });
-    this.#child = spawn(QEMU, qemuArguments(options, place), { stdio: ["pipe", "pipe", "pipe"] });
+    const { descriptor } = options;
+    this.#child = spawn(QEMU, qemuArguments(options, place), {
+      stdio: ["pipe", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
+    });
     this.#child.stdout?.on("data", (bytes: Buffer) => this.receiveConsole(bytes));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#errorOutput += text;

@@ -1,5 +1,6 @@
 /**
- * Gets the descriptor of a TAP in another process's namespaces, by way of native/netns-helper.c.
+ * Gets descriptors that Node cannot get by itself, by way of native/netns-helper.c: of a TAP in another process's namespaces, of the
+ * connection of a User Mode Linux.
  */
 import { spawn } from "node:child_process";
 import { closeSync } from "node:fs";
@@ -14,11 +15,20 @@ export async function openNamespaceTap(
   target: Extract<NetnsTarget, { kind: "namespace" }>,
   options: NetnsOptions,
 ): Promise<number> {
+  return askHelper(helperArguments(target, options));
+}
+
+/** Waits at a path for a User Mode Linux; answers the descriptor of its connection. @throws as {@link openNamespaceTap} */
+export async function acceptBess(path: string): Promise<number> {
+  return askHelper(["accept", String(SOCKET_FD), path]);
+}
+
+async function askHelper(words: readonly string[]): Promise<number> {
   const addon = loadNetnsAddon();
   const path = netnsHelperPath();
   const [own, theirs] = addon.socketPair();
   try {
-    await runHelper(path, helperArguments(target, options), theirs);
+    await runHelper(path, words, theirs);
     const fd = addon.receiveDescriptor(own);
     if (fd < 0) throw new Error("the helper sent no descriptor");
     return fd;

@@ -3,6 +3,7 @@
  */
 import type { NetBackend } from "../../backend.js";
 import { ipAddress } from "../../address.js";
+import { PacketSocket } from "../../backends/netns-packet-socket.js";
 import { openTap } from "../../backends/tap.js";
 import { BackendCable } from "../../nics/backend-cable.js";
 import { createSlirp } from "../../node.js";
@@ -13,8 +14,8 @@ import { ApiRequests } from "./api-requests.js";
 import { ApiServer } from "./api-server.js";
 import { tellReady, watchExit } from "./caller-descriptors.js";
 import { enterSandbox, filterSystemCalls } from "./confinement.js";
-import { openNamespaceTap } from "./namespace-tap.js";
-import { GUEST_ADDRESS6, PREFIX6, NetnsUsageError, type NetnsOptions } from "./netns-options.js";
+import { acceptBess, openNamespaceTap } from "./namespace-tap.js";
+import { GUEST_ADDRESS6, PREFIX6, type NetnsOptions } from "./netns-options.js";
 import { startText } from "./netns-texts.js";
 
 function say(text: string): void {
@@ -58,7 +59,8 @@ export async function serveNetns(options: NetnsOptions): Promise<number> {
   const cable = new BackendCable(guest, slirp, {
     onError: (error) => {
       complain(oneLine(errorText(error)));
-      end.come({ status: 1 });
+      // A User Mode Linux that ends needs no network any more.
+      end.come({ status: options.target.kind === "bess" ? 0 : 1 });
     },
   });
   say(startText(options));
@@ -93,7 +95,11 @@ async function openGuest(options: NetnsOptions): Promise<NetBackend> {
     if (options.enableSandbox) enterSandbox(options, target.fd);
     return openTap({ fd: target.fd });
   }
-  if (target.kind === "bess") throw new NetnsUsageError("bess");
+  if (target.kind === "bess") {
+    if (options.enableSandbox) enterSandbox(options, undefined);
+    complain(`Waiting for connection to ${target.path}`);
+    return new PacketSocket(await acceptBess(target.path), `bess:${target.path}`);
+  }
   const fd = await openNamespaceTap(target, options);
   complain(`received tapfd=${String(fd)} for ${tapName}`);
   if (options.enableSandbox) enterSandbox(options, fd);

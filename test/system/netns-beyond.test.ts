@@ -1,0 +1,142 @@
+/**
+ * What `slirp-wasm netns` does that Debian's slirp4netns does not: ports of IPv6, a TAP that is open already, bad requests survived.
+ */
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
+import { HostHttpServer } from "../support/host/http-server.js";
+import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { askApi, NetnsProcess, OURS } from "../support/netns-program.js";
+
+const ECHO = `
+  import { createServer } from "node:net";
+  import { createSocket } from "node:dgram";
+  createServer((socket) => socket.pipe(socket)).listen(80, "::");
+  const udp = createSocket("udp6");
+  udp.on("message", (bytes, { port, address }) => udp.send(bytes, port, address));
+  udp.bind(81, "::", () => console.log("ready"));`;
+
+async function findFreePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function echoTcp(host: string, port: number): Promise<string> {
+  const socket = connect(port, host);
+  socket.end(host);
+  let text = "";
+  for await (const chunk of socket.setEncoding("utf8")) text += String(chunk);
+  return text;
+}
+
+async function echoUdp(host: string, port: number): Promise<string> {
+  const socket = createSocket("udp6");
+  try {
+    socket.send(host, port, host);
+    const [bytes] = (await once(socket, "message")) as [Buffer];
+    return bytes.toString();
+  } finally {
+    socket.close();
+  }
+}
+
+describe.skipIf(WHY_NO_NAMESPACES !== undefined)("slirp-wasm netns", () => {
+  let folder: string;
+  let guest: GuestNamespace;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), "netns-"));
+    guest = await GuestNamespace.create();
+  });
+
+  afterEach(async () => {
+    await guest.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("opens ports of IPv6 to the guest, of TCP and UDP, and to its IPv4", async () => {
+    const api = join(folder, "api.sock");
+    const words = ["-c", "-6", "--api-socket", api, String(guest.pid), "tap0"];
+    await using process = await NetnsProcess.start(OURS, words);
+    const echo = guest.spawn(globalThis.process.execPath, "--input-type=module", "-e", ECHO);
+    try {
+      await once(echo.stdout!, "data");
+      const open = async (rule: object): Promise<number> => {
+        const port = await findFreePort("::1");
+        const args = { host_addr: "::1", host_port: port, ...rule };
+        const answer = await askApi(api, { execute: "add_hostfwd", arguments: args });
+        expect(answer).toHaveProperty("return.id");
+        return port;
+      };
+      const ports = [
+        await open({ proto: "tcp6", guest_port: 80 }),
+        await open({ proto: "tcp", guest_addr: "fd00::100", guest_port: 80 }),
+        await open({ proto: "tcp", guest_port: 80 }),
+      ];
+      for (const port of ports) expect(await echoTcp("::1", port)).toBe("::1");
+      expect(await echoUdp("::1", await open({ proto: "udp6", guest_port: 81 }))).toBe("::1");
+      expect(process.errorOutput).not.toMatch(/Error/);
+    } finally {
+      echo.kill("SIGKILL");
+    }
+  });
+
+  it("uses a TAP that is open already", async () => {
+    const addon = loadTapAddon();
+    const namespace = openSync(guest.path("net"), "r");
+    const fd = addon.openTun("/dev/net/tun", namespace);
+    closeSync(namespace);
+    try {
+      addon.setInterface(fd, "tap5", TunFlag.tap | TunFlag.noPacketInformation);
+      await guest.run("ip", "address", "add", "10.0.2.100/24", "dev", "tap5");
+      await guest.run("ip", "link", "set", "tap5", "up");
+      await using server = await HostHttpServer.start();
+      await using process = await NetnsProcess.start(OURS, ["--netns-type=tapfd", "5"], {
+        fds: [fd],
+      });
+      const url = `http://10.0.2.2:${String(server.port)}/random/1000/x`;
+      expect(await guest.status("curl", "-sf", "--max-time", "30", "-o", "/dev/null", url)).toBe(0);
+      process.hangUp();
+      expect((await process.ended()).status).toBe(0);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  it("survives requests that end slirp4netns, and goes on to open ports", async () => {
+    const api = join(folder, "api.sock");
+    const words = ["-c", "--api-socket", api, String(guest.pid), "tap0"];
+    await using process = await NetnsProcess.start(OURS, words);
+    for (const request of [
+      { execute: "add_hostfwd", arguments: { host_port: 1, guest_port: 1 } },
+      { execute: "add_hostfwd" },
+      "\0\uffff",
+      "[".repeat(4000),
+    ]) {
+      expect(await askApi(api, request)).toHaveProperty("error.desc");
+    }
+    const port = await findFreePort("127.0.0.1");
+    const rule = { proto: "tcp", host_port: port, guest_port: 80 };
+    const answer = await askApi(api, { execute: "add_hostfwd", arguments: rule });
+    expect(answer).toEqual({ return: { id: 1 } });
+    expect(process.child.exitCode).toBeNull();
+  });
+
+  it("ends with an error when the interface is deleted", async () => {
+    const words = ["-c", String(guest.pid), "tap0"];
+    await using process = await NetnsProcess.start(OURS, words);
+    await guest.run("ip", "link", "delete", "tap0");
+    const { status, errorOutput } = await process.ended();
+    expect(status).toBe(1);
+    expect(errorOutput).toContain("tap:tap0");
+  });
+});

@@ -496,6 +496,20 @@ static napi_value port_set_reading(napi_env env, napi_callback_info info)
     return NULL;
 }
 
+/* pause(): stops reading, and waiting for room to write; whether it waited for that. The callback WRITABLE does not come any more. */
+static napi_value port_pause(napi_env env, napi_callback_info info)
+{
+    napi_value result;
+    struct port *port = enter(env, info, 0, NULL);
+    if (port == NULL)
+        return NULL;
+    bool waited = port->waiting_to_write;
+    port->reading = false;
+    port->waiting_to_write = false;
+    update_poll(port);
+    return napi_get_boolean(env, waited, &result) == napi_ok ? result : NULL;
+}
+
 /* setHeaders(kernelLength, nicLength, bigEndian). */
 static napi_value port_set_headers(napi_env env, napi_callback_info info)
 {
@@ -610,6 +624,7 @@ napi_value define_frame_port(napi_env env)
         METHOD("sendBatch", port_send_batch),
         METHOD("readNow", port_read_now),
         METHOD("setReading", port_set_reading),
+        METHOD("pause", port_pause),
         METHOD("setHeaders", port_set_headers),
         METHOD("setReferenced", port_set_referenced),
         METHOD("close", port_close),

@@ -22,26 +22,24 @@ export {
 } from "./browser/wisp-host-network.js";
 export { serveGuest, type GuestFetcher, type ServedGuest } from "./browser/serve-guest.js";
 export {
-  createWsproxyHostNetwork,
-  WsproxyHostNetwork,
-  type WsproxyHostNetworkOptions,
-} from "./browser/wsproxy-host-network.js";
-export {
   createFetchHostNetwork,
-  type FetchHostNetworkOptions,
-  type RefusedConnection,
-} from "./browser/fetch-host-network.js";
-export type { HttpRequestReport } from "./browser/fetch-gateway.js";
-export { withNames, type NameOptions } from "./browser/named-host-network.js";
-export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
-export type { StaticNameTable } from "./browser/static-names.js";
-export {
   createRoutedHostNetwork,
-  type RoutedHostNetworkOptions,
-  type RouteRule,
-  type RouteTarget,
+  createWsproxyHostNetwork,
+  withNames,
+  withTime,
+} from "./browser/lazy-networks.js";
+export type { FetchHostNetworkOptions, RefusedConnection } from "./browser/fetch-host-network.js";
+export type { HttpRequestReport } from "./browser/fetch-gateway.js";
+export type { DnsQueryReport, NameSource } from "./browser/name-service.js";
+export type { NameOptions } from "./browser/named-host-network.js";
+export type {
+  RoutedHostNetworkOptions,
+  RouteRule,
+  RouteTarget,
 } from "./browser/routed-host-network.js";
-export { withTime, type TimeOptions } from "./browser/timed-host-network.js";
+export type { StaticNameTable } from "./browser/static-names.js";
+export type { TimeOptions } from "./browser/timed-host-network.js";
+export type { WsproxyHostNetworkOptions } from "./browser/wsproxy-host-network.js";
 export type { WorkerOption } from "./worker/start-worker.js";
 export type { WorkerLike } from "./worker/worker-link.js";
 export type { RelayStatus, WispRelay } from "./browser/wisp-relays.js";

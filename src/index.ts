@@ -42,6 +42,7 @@ export {
   type OpenBackendOptions,
 } from "./backends/registry.js";
 export { WebSocketBackend, type WebSocketBackendOptions } from "./backends/web-socket-backend.js";
+export { BackendCable, type BackendCableOptions } from "./nics/backend-cable.js";
 export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
 export type { FrameQueueLimits } from "./frame-queue.js";
 export type { WebSocketClass, WebSocketLike } from "./web-socket.js";

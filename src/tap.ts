@@ -15,6 +15,7 @@ export { deleteTap, listTaps, type TapDetails } from "./backends/tap-details.js"
 export {
   TapInstances,
   type TapInstance,
+  type TapInstanceDefaults,
   type TapInstanceDetails,
   type TapInstanceOptions,
 } from "./backends/tap-instances.js";

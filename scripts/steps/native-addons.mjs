@@ -9,6 +9,8 @@ import { findCommand } from "../set-up/exec.mjs";
 
 /** Names as native/build/Release and the package have them. */
 const PRODUCTS = ["tap.node", "netns.node", "netns-helper"];
+/** TAP devices and network namespaces are Linux's. */
+const CAN_BE_BUILT = process.platform === "linux";
 const PREBUILDS = `prebuilds/${process.platform}-${process.arch}`;
 
 /** Arguments for Node that run node-gyp. */
@@ -40,19 +42,22 @@ export default {
   name: "native-addons",
   describe: "build the addons for TAP devices and namespaces",
   optional: true,
-  needs: [
-    { command: "g++", package: "g++" },
-    { command: "make", package: "make" },
-    { command: "python3", package: "python3" },
-  ],
+  needs: CAN_BE_BUILT
+    ? [
+        { command: "g++", package: "g++" },
+        { command: "make", package: "make" },
+        { command: "python3", package: "python3" },
+      ]
+    : [],
   inputs: ({ root }) => [
     ...readdirSync(join(root, "native"))
       .filter((name) => /\.(c|h|gyp)$/.test(name))
       .map((name) => join("native", name)),
     `Node ${process.versions.modules} on ${process.platform}-${process.arch}`,
   ],
-  outputs: () => PRODUCTS.map((name) => `${PREBUILDS}/${name}`),
+  outputs: () => (CAN_BE_BUILT ? PRODUCTS.map((name) => `${PREBUILDS}/${name}`) : []),
   async run(ctx) {
+    if (!CAN_BE_BUILT) return ctx.say("they are for Linux: there is nothing to build here");
     const folder = findNodeFolder();
     const headers = folder === undefined ? [] : [`--nodedir=${folder}`];
     const made = join(ctx.root, "native/build/Release");

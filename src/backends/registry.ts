@@ -49,8 +49,6 @@ const registered = new Map<string, BackendKind>();
 const KNOWN_ENTRIES: Readonly<Record<string, string>> = {
   tap: "slirp-wasm/tap",
   vmnet: "slirp-wasm/tap",
-  netmap: "slirp-wasm/netmap",
-  vale: "slirp-wasm/netmap",
 };
 
 /** From now on names with its prefixes are this kind's. One that had them before has them no more. */

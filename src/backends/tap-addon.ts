@@ -34,6 +34,8 @@ export interface FramePort {
   sendBatch(bytes: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number): number;
   readNow(bytes: Uint8Array, offsets: Uint32Array, lengths: Uint32Array): number;
   setReading(on: boolean): void;
+  /** Stops reading, and waiting for room to write; answers whether it waited for that. */
+  pause(): boolean;
   setHeaders(kernelLength: number, nicLength: number, bigEndian: boolean): void;
   setReferenced(on: boolean): void;
   /** A descriptor that is kept is the caller's. */

@@ -201,11 +201,13 @@ export class TapBackend implements NetBackend {
   setQueueEnabled(on: boolean): void {
     this.#assertOpen("setQueueEnabled");
     // A descriptor without queue is an error to the event loop: nobody may be watching it.
-    if (!on) this.#port.setReading(false);
+    const owesWritable = !on && this.#port.pause();
     try {
       this.device.setEnabled(on);
     } finally {
       this.#updateReading();
+      // What waits to be sent is dropped now, which is for the NIC to find out.
+      if (owesWritable) queueMicrotask(() => this.#callbacks?.onWritable?.());
     }
     if (!on && this.#peeked.drop()) this.#counters.countReceiveDrop();
   }

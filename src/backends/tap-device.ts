@@ -102,8 +102,7 @@ export class TapDevice {
         ? whyUnfit(wanted)
         : `it has no features 0x${missing.toString(16)} with header length ${headerLength}`;
     if (problem !== undefined) throw this.#incapable(problem);
-    if (this.hasHeader)
-      setOffloads(this.#addon, this.#fd, effectiveOffloads(wanted, this.#switches));
+    this.#setOffloads(wanted, this.#switches);
     this.#agreed = wanted;
     if (this.hasHeader && !this.isMultiQueue && headerLength !== this.#kernelHeader) {
       this.#trySetHeader(headerLength === 0 ? PLAIN_HEADER_BYTES : headerLength);
@@ -113,7 +112,7 @@ export class TapDevice {
   /** Switches offloads towards the guest at run time, within those that were agreed on. What is left out stays as it is. */
   switchOffloads(switches: Partial<OffloadSwitches>): void {
     const next = { ...this.#switches, ...switches };
-    if (this.hasHeader) setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, next));
+    this.#setOffloads(this.#agreed, next);
     Object.assign(this.#switches, next);
   }
 
@@ -198,9 +197,23 @@ export class TapDevice {
   }
 
   #probe(): number {
-    const found = probeOffloads(this.#addon, this.#fd);
-    setOffloads(this.#addon, this.#fd, effectiveOffloads(this.#agreed, this.#switches));
-    return found;
+    try {
+      return probeOffloads(this.#addon, this.#fd);
+    } catch (cause) {
+      throw deviceError(`${this.#what}: its offloads are not to be learned`, cause);
+    } finally {
+      this.#setOffloads(this.#agreed, this.#switches);
+    }
+  }
+
+  #setOffloads(agreed: number, switches: Readonly<OffloadSwitches>): void {
+    if (!this.hasHeader) return;
+    try {
+      setOffloads(this.#addon, this.#fd, effectiveOffloads(agreed, switches));
+    } catch (cause) {
+      if (cause instanceof SlirpError) throw cause;
+      throw deviceError(`${this.#what}: its offloads cannot be set`, cause);
+    }
   }
 
   #trySetHeader(length: number): boolean {

@@ -39,11 +39,22 @@ interface Entry extends TapInstance {
   readonly namespace: string | undefined;
 }
 
+/** What instances have that say nothing else. */
+export interface TapInstanceDefaults {
+  /** MTU of the interfaces in the kernel, bytes. Default: the kernel's. */
+  readonly mtuBytes?: number;
+}
+
 /** See the top of the file. */
 export class TapInstances {
+  readonly #defaults: TapInstanceDefaults;
   readonly #entries = new Map<number, Entry>();
   /** Ids whose making is under way: nobody else may have them. */
   readonly #reserved = new Set<number>();
+
+  constructor(defaults: TapInstanceDefaults = {}) {
+    this.#defaults = defaults;
+  }
 
   /** @throws SlirpError `invalidConfiguration` for an id that is taken or out of range; as `openTapQueues` does */
   async create(options: TapInstanceOptions = {}): Promise<TapInstance> {
@@ -53,8 +64,8 @@ export class TapInstances {
     this.#reserved.add(id);
     try {
       const comesFromElsewhere = rest.fd ?? rest.fds ?? rest.helper;
-      const name = comesFromElsewhere === undefined ? { name: `tap${id}` } : {};
-      const queues = await openTapQueues({ ...name, ...rest });
+      const own = comesFromElsewhere === undefined ? { name: `tap${id}`, ...this.#defaults } : {};
+      const queues = await openTapQueues({ ...own, ...rest });
       const { namespace } = rest;
       const entry = { id, queues: queues as [TapBackend, ...TapBackend[]], namespace };
       this.#entries.set(id, entry);

@@ -7,6 +7,12 @@
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
 import type { FetchHostNetworkOptions } from "./fetch-host-network.js";
+import {
+  createFetchHostNetwork,
+  createWsproxyHostNetwork,
+  withNames,
+  withTime,
+} from "./lazy-networks.js";
 import type { NameOptions } from "./named-host-network.js";
 import type { TimeOptions } from "./timed-host-network.js";
 import { createWispHostNetwork, type WispHostNetworkOptions } from "./wisp-host-network.js";
@@ -105,8 +111,7 @@ async function makeWsproxy(
   relay: { readonly url: string; readonly fixedTarget: boolean },
   options: PageNetworkOptions,
 ): Promise<HostNetwork> {
-  const { createWsproxyHostNetwork } = await import("./wsproxy-host-network.js");
-  const network = createWsproxyHostNetwork({ ...options.wsproxy, ...relay });
+  const network = await createWsproxyHostNetwork({ ...options.wsproxy, ...relay });
   const { doh, tcp } = options.dns ?? {};
   if (relay.fixedTarget || doh !== undefined || tcp !== undefined)
     return putBefore(network, options);
@@ -121,7 +126,6 @@ async function makeFetching({ http, dns, ntp }: PageNetworkOptions): Promise<Hos
     throw refusal("dns.tcp: without a relay there is no TCP; use dns.doh");
   if (ntp !== undefined && ntp !== true)
     throw refusal("ntp: without a relay the page always answers");
-  const { createFetchHostNetwork } = await import("./fetch-host-network.js");
   return createFetchHostNetwork({ ...given, ...(dns && { dns }) });
 }
 
@@ -132,14 +136,9 @@ async function putBefore(
 ): Promise<HostNetwork> {
   try {
     let before = network;
-    if (dns) {
-      const { withNames } = await import("./named-host-network.js");
-      before = withNames(before, dns);
-    }
-    if (ntp !== undefined && ntp !== false) {
-      const { withTime } = await import("./timed-host-network.js");
-      before = withTime(before, ntp === true ? {} : ntp);
-    }
+    if (dns) before = await withNames(before, dns);
+    if (ntp !== undefined && ntp !== false)
+      before = await withTime(before, ntp === true ? {} : ntp);
     return before;
   } catch (error) {
     if (network !== hostNetwork) await network.close();

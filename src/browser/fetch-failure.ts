@@ -12,13 +12,13 @@ export interface FailureText {
 
 /** What a page or worker knows of itself; Node has nothing of it. */
 interface PageGlobals {
-  readonly location?: { readonly protocol: string; readonly origin: string };
+  readonly location?: { readonly origin: string };
   readonly navigator?: { readonly onLine?: boolean };
 }
 
-/** True on a page that was loaded by https, which may fetch nothing else. */
+/** True on a page that was loaded by https, which may fetch nothing else. A worker of one may have a `blob:` URL, and its origin. */
 export function isSecurePage(): boolean {
-  return (globalThis as PageGlobals).location?.protocol === "https:";
+  return (globalThis as PageGlobals).location?.origin.startsWith("https:") ?? false;
 }
 
 /** See the top of the file. */

@@ -3,7 +3,7 @@
  */
 import { SourceText } from "../config/source-text.js";
 import { readNumber } from "../config/read-number.js";
-import type { openTap} from "../tap.js";
+import type { openTap } from "../tap.js";
 import { deleteTap, listTaps, openTapQueues, type TapDetails } from "../tap.js";
 import { ExitStatus } from "./exit-status.js";
 import type { LogOptions } from "./logging.js";

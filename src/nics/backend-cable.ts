@@ -19,6 +19,7 @@ const CROSSED = [
   [VirtioNetFeature.guestTso4, VirtioNetFeature.hostTso4],
   [VirtioNetFeature.guestTso6, VirtioNetFeature.hostTso6],
   [VirtioNetFeature.guestEcn, VirtioNetFeature.hostEcn],
+  [VirtioNetFeature.guestUso4 | VirtioNetFeature.guestUso6, VirtioNetFeature.hostUso],
 ] as const;
 
 /** With num_buffers, as virtio 1.0 and later have it. */
@@ -111,7 +112,7 @@ function agreeOnFeatures(first: NetBackend, second: NetBackend): void {
     [1, 0],
   ] as const) {
     for (const [gives, takes] of CROSSED) {
-      if ((can[i] & gives) === 0n || (can[j] & takes) === 0n) continue;
+      if ((can[i] & gives) !== gives || (can[j] & takes) === 0n) continue;
       features[i] |= gives;
       features[j] |= takes;
     }

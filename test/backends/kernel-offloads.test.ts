@@ -108,10 +108,13 @@ describe.runIf(missing === undefined)("frames that Linux cuts and completes", ()
       expect(finishChecksum(frame, 0, frame.length, header)).toBe(true);
       expect(hexOf(theirs)).toEqual(hexOf([frame]));
     });
-    await fc.assert(property, { numRuns: RUNS });
+    await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
   });
 
-  const segments = fc.tuple(frameParts, fc.integer({ min: 64, max: 1400 }));
+  /** What has to be cut, into parts that fit the MTU with the longest headers. Linux drops what need not be. */
+  const segments = fc
+    .tuple(frameParts, fc.integer({ min: 64, max: 1300 }))
+    .filter(([{ payload }, size]) => payload.length > size);
 
   async function expectSame(parts: FrameParts, gsoType: number, size: number): Promise<void> {
     const frame = buildFrame(parts, "unfinished");
@@ -126,7 +129,7 @@ describe.runIf(missing === undefined)("frames that Linux cuts and completes", ()
       const ecn = (parts.flags & 0x80) !== 0 ? 0x80 : 0;
       await expectSame(parts, gsoTypeOf(parts) | ecn, size);
     });
-    await fc.assert(property, { numRuns: RUNS });
+    await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
   });
 
   it("of UDP datagrams are cut as ours are", async (ctx) => {
@@ -138,7 +141,7 @@ describe.runIf(missing === undefined)("frames that Linux cuts and completes", ()
       const parts: FrameParts = { ...any, protocol: "udp", payload };
       await expectSame(parts, GsoType.udpDatagrams, size);
     });
-    await fc.assert(property, { numRuns: RUNS });
+    await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
   });
 
   it("of a datagram are fragmented as ours are", async () => {
@@ -147,6 +150,6 @@ describe.runIf(missing === undefined)("frames that Linux cuts and completes", ()
       const parts: FrameParts = { ...any, protocol: "udp", family: 4 };
       await expectSame(parts, GsoType.udpFragments, size & ~7);
     });
-    await fc.assert(property, { numRuns: RUNS });
+    await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
   });
 });

@@ -42,6 +42,14 @@ describeTap("instances of TAPs", (test) => {
     await expect(taps.delete(5)).rejects.toMatchObject(invalid);
   });
 
+  test("have the MTU that was set for all, unless they have their own", async (world) => {
+    await using taps = new TapInstances({ mtuBytes: 1420 });
+    const namespace = world.namespace.path;
+    await taps.create({ namespace });
+    await taps.create({ namespace, mtuBytes: 9000 });
+    expect(taps.list().map(({ mtuBytes }) => mtuBytes)).toEqual([1420, 9000]);
+  });
+
   test("whose making failed have their id free", async (world) => {
     await using taps = new TapInstances();
     const namespace = world.namespace.path;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
 import { openTap } from "../../src/tap.js";
+import { asNobody } from "../support/guest-namespace.js";
 import { describeTap, type TapWorld } from "../support/describe-tap.js";
 
 const failed = { code: ErrorCode.deviceFailed };
@@ -157,6 +158,15 @@ describeTap("scripts", (test) => {
     });
   });
 
+  test("have none of the process's descriptors", async (world) => {
+    await withScript(`ls -l /proc/self/fd > "$(dirname "$0")/log"`, async (path, folder) => {
+      await world.open({ name: "tap0", upScript: path });
+      const lines = readFileSync(join(folder, "log"), "utf8").split("\n");
+      const others = lines.filter((line) => !/ [012] -> /.test(line)).join("\n");
+      expect(others).not.toMatch(/tun|socket|\/ns\//);
+    });
+  });
+
   test("that fail are an error with their status and last words, and nothing stays", async (world) => {
     await withScript("echo first >&2; echo no bridge here >&2; exit 3", async (path) => {
       const before = await describeAll(world);
@@ -182,6 +192,29 @@ describeTap("scripts", (test) => {
       await world.namespace.run(process.execPath, "--input-type=module", "-e", script);
       expect(readFileSync(join(folder, "log"), "utf8")).toBe("tap0\n");
     });
+  });
+});
+
+describeTap("an ordinary user", (test) => {
+  test("opens an interface that was made for him, and no other", async (world) => {
+    for (const [name, owner] of [
+      ["his0", 65_534],
+      ["other0", 1],
+    ] as const) {
+      const tap = await world.open({ name, owner, persistent: true, up: true });
+      await tap.close();
+    }
+    const entry = new URL("../../dist/tap.js", import.meta.url).href;
+    const script = `import { openTap } from ${JSON.stringify(entry)};
+      const tap = await openTap({ name: "his0" });
+      tap.setCapabilities(tap.capabilities(12), 12);
+      console.log(tap.interfaceName, tap.linkState, tap.send(new Uint8Array(72)), tap.statistics().droppedToGuest);
+      await tap.close();
+      await openTap({ name: "other0" }).catch(({ message }) => console.log(message));`;
+    const words = asNobody([process.execPath, "--input-type=module", "-e", script]);
+    const [first, second] = (await world.namespace.run(...words)).trim().split("\n");
+    expect(first).toBe("his0 up taken 0");
+    expect(second).toMatch(/"other0" cannot be opened: EPERM.*owner/);
   });
 });
 

@@ -38,6 +38,18 @@ describeTap("what a TAP can", (test) => {
     expect(tap.device.kernelHeaderBytes).toBe(12);
   });
 
+  test("is an error, not the end, where the device is gone in the middle", async (world) => {
+    const tap = await world.open({ name: "tap0" });
+    await world.namespace.ip("link delete tap0");
+    const gone = expect.objectContaining({ code: ErrorCode.deviceFailed }) as Error;
+    expect(() => tap.device.probeHeaderLengths()).toThrow(gone);
+    expect(() => tap.capabilities(12)).toThrow(gone);
+    expect(() => {
+      tap.setCapabilities(0n, 12);
+    }).toThrow(gone);
+    await tap.close();
+  });
+
   test("is plain frames where the kernel is told to have no header", async (world) => {
     const tap = await world.open({ vnetHeader: false });
     expect([0, 10, 12].map((length) => tap.capabilities(length as 0 | 10 | 12))).toEqual([

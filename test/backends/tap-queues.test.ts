@@ -51,6 +51,12 @@ describeTap("the queues of a TAP", (test) => {
     expect(counts.filter((count) => count > 0).length).toBeGreaterThan(1);
   });
 
+  test("are of one device also where the kernel chose its name", async (world) => {
+    await world.open({ name: "tap0" });
+    const queues = await world.openQueues({ queues: 3 });
+    expect(queues.map(({ interfaceName }) => interfaceName)).toEqual(["tap1", "tap1", "tap1"]);
+  });
+
   test("can be taken out and put back while frames come", async (world) => {
     const { queues, counts } = await openQueues(world);
     const [first, ...others] = queues as [TapBackend, ...TapBackend[]];
@@ -84,6 +90,42 @@ describeTap("the queues of a TAP", (test) => {
     first.setQueueEnabled(false);
     expect(first.peek()).toBe(0);
     expect(first.statistics().droppedToGuest).toBe(droppedToGuest + 1);
+  });
+
+  test("may be taken out while there is no room to send: the NIC is told, and nothing breaks", async (world) => {
+    await world.namespace.ip(`
+      link add bridge0 type bridge mcast_snooping 0 forward_delay 0
+      link set bridge0 up`);
+    const options = { bridge: "bridge0", queues: 2, sendBufferBytes: 65_536 };
+    const [queue] = (await world.openQueues({ name: "near0", ...options })) as [TapBackend];
+    await world.open({ name: "far0", bridge: "bridge0" });
+    const slow = "tbf rate 1mbit burst 16kb limit 10mb".split(" ");
+    await world.namespace.run("tc", "qdisc", "replace", "dev", "far0", "root", ...slow);
+    let writable = 0;
+    const errors: Error[] = [];
+    queue.callbacks = {
+      onFrames: () => undefined,
+      onWritable: () => writable++,
+      onError: (error) => errors.push(error),
+    };
+    const fill = (): void => {
+      let status: SendStatus = SendStatus.taken;
+      for (let i = 0; i < 10_000 && status === SendStatus.taken; i++) {
+        status = queue.send(numberedFrame(i, { length: 1000 }));
+      }
+      expect(status).toBe(SendStatus.mustWait);
+    };
+    fill();
+    queue.setQueueEnabled(false);
+    expect(writable, "not from within the call").toBe(0);
+    await waitUntil("it is told", () => writable === 1);
+    expect(queue.send(numberedFrame(1))).toBe(SendStatus.dropped);
+    queue.setQueueEnabled(true);
+    fill();
+    await waitUntil("there is room", () => writable === 2);
+    fill();
+    await world.namespace.ip("link delete near0");
+    await waitUntil("it is gone", () => errors.length === 1);
   });
 
   test("are chosen by an eBPF program that is given by its descriptor", async (world) => {

@@ -414,7 +414,7 @@ describe("the URL that is fetched", () => {
   });
 
   it("is https on a page that was loaded by https", async () => {
-    vi.stubGlobal("location", { protocol: "https:", origin: "https://page.test" });
+    vi.stubGlobal("location", { origin: "https://page.test" });
     expect(await fetched(named)).toBe("https://www.test/a?b");
     expect(await fetched(named, { upgradeToHttps: false })).toBe("http://www.test/a?b");
   });
@@ -466,7 +466,7 @@ describe("what cannot be fetched", () => {
   });
 
   it("because the page may not fetch http is told as that", async () => {
-    vi.stubGlobal("location", { protocol: "https:", origin: "https://page.test" });
+    vi.stubGlobal("location", { origin: "https://page.test" });
     const network = makeNetwork({ fetch: failing, upgradeToHttps: false });
     expect(await exchange(network, request)).toMatch(/^HTTP\/1\.1 502 Mixed content\r\n/);
   });

@@ -22,6 +22,7 @@ import { GUEST_MAC } from "../support/frames.js";
 import { makeArpFrame } from "../support/make-frame.js";
 import { serveFolder } from "../support/static-server.js";
 import { v86ImageMissing } from "../support/v86-image.js";
+import { NetworkNamespace, whyNoTap } from "../support/network-namespace.js";
 import { waitUntil } from "../support/wait-until.js";
 import { runSuccessfully, shareInstalledProject } from "./installed-project.js";
 
@@ -61,6 +62,7 @@ const MARKS = [
   "new V86(",
   "card.",
   "listenQemu",
+  "openTap(",
   "slirp.fetch(",
   "serveGuest(",
   "createRelay",
@@ -196,6 +198,24 @@ describe("README's programs in Node", () => {
       qemu.received.some((frame) => frame[13] === 6 && frame[21] === 2 && frame[31] === 2),
     );
     qemu.close();
+  });
+
+  it("let the kernel of a namespace be the guest", async (ctx) => {
+    const reason = whyNoTap();
+    if (reason !== undefined) ctx.skip(reason);
+    await using namespace = await NetworkNamespace.create();
+    const server = createServer((_request, response) => response.end("read me\n"));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const port = String((server.address() as AddressInfo).port);
+    const example = exampleWith("openTap").split("\n");
+    const command = example.find((line) => line.startsWith("// ip netns exec blue"));
+    const code = fillIn(example.filter((line) => !line.startsWith("//")).join("\n"), {
+      '"blue"': JSON.stringify(namespace.path),
+    });
+    expect(await run("tap.mjs", `${code}\nconsole.log(tap.interfaceName);`)).toBe("tap0");
+    const words = command?.replace("8000", port).split(" ").slice(5) ?? [];
+    expect(await namespace.run(...words, "--max-time", "30")).toBe("read me\n");
+    server.close();
   });
 
   it("mount the relay, for pages of the named origin", async () => {

@@ -9,6 +9,7 @@ import { v86ImageMissing } from "../support/v86-image.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const READY_TIMEOUT_MS = 180_000;
+const WAIT = { timeout: 60_000, interval: 100 } as const;
 
 const PAGE_SCRIPT = `
 import { Guest } from "./demo/guest.js";
@@ -164,10 +165,10 @@ describe("a guest's web server behind the service worker", () => {
         };
         return getComputedStyle(element).color;
       });
-    await expect.poll(color).toBe("rgb(1, 2, 3)");
+    await expect.poll(color, WAIT).toBe("rgb(1, 2, 3)");
     const data = (): Promise<Record<string, string>> =>
       shown.locator("body").evaluate((body) => ({ ...(body as { dataset: object }).dataset }));
-    await expect.poll(data, { timeout: 30_000 }).toEqual({
+    await expect.poll(data, WAIT).toEqual({
       data: "data of the guest",
       module: "ran",
       other: "ran",
@@ -183,21 +184,21 @@ describe("a guest's web server behind the service worker", () => {
     needs(ctx);
     const shown = await frame("./");
     await shown.getByRole("link", { name: "second page" }).click();
-    await expect.poll(() => shown.locator("#who").innerText()).toBe("the second page");
+    await expect.poll(() => shown.locator("#who").innerText(), WAIT).toBe("the second page");
     expect(frameUrl()).toBe(`${guestUrl}second.html`);
     const form = await frame("./");
     await form.getByRole("button", { name: "Send" }).click();
-    await expect.poll(() => form.locator("body").innerText()).toBe("POST 11 field=typed");
+    await expect.poll(() => form.locator("body").innerText(), WAIT).toBe("POST 11 field=typed");
     expect(frameUrl()).toBe(`${guestUrl}cgi-bin/echo`);
   });
 
   it("follows the guest's redirects, of pages and of fetch, and adds a missing slash", async (ctx) => {
     needs(ctx);
     const shown = await frame("folder");
-    await expect.poll(() => shown.locator("#who").innerText()).toBe("in the folder");
+    await expect.poll(() => shown.locator("#who").innerText(), WAIT).toBe("in the folder");
     expect(frameUrl()).toBe(`${guestUrl}folder/`);
     const bare = await frame("../80");
-    await expect.poll(() => bare.locator("#who").innerText()).toBe("served by the guest");
+    await expect.poll(() => bare.locator("#who").innerText(), WAIT).toBe("served by the guest");
     const fetched = await page
       .frames()[1]
       ?.evaluate(

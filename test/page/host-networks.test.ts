@@ -111,6 +111,21 @@ describe("a guest in a page without a relay", () => {
     await guest.page.close();
   });
 
+  it("has the same with the stack in a worker", async (ctx) => {
+    const { open, startOptions } = rigOf(ctx);
+    const slirp = {
+      ...startOptions.slirp,
+      worker: true,
+      dns: { static: { "own.test": "192.0.2.9" } },
+    };
+    const guest = await open({ slirp });
+    await guest.configureNetwork();
+    expect(await succeed(guest, "nslookup own.test")).toContain("192.0.2.9");
+    expect(await succeed(guest, `wget -qO- --post-data=hello ${url("/echo")}`)).toBe("hello");
+    expect(guest.errors).toEqual([]);
+    await guest.page.close();
+  });
+
   it("has thrown nothing", (ctx) => {
     expect(rigOf(ctx).guest.errors).toEqual([]);
   });

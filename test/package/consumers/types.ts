@@ -44,7 +44,8 @@ export async function inPage(): Promise<void> {
   });
   const sockets: SocketDescription[] = await remote.sockets();
   // @ts-expect-error an answer of a worker must be awaited
-  sockets.push(...remote.sockets());
+  const early: SocketDescription[] = remote.sockets();
+  sockets.push(...early);
   serveSlirp((asked) => asked);
   // @ts-expect-error the option does not exist
   await createSlirp({ relays: 1 });

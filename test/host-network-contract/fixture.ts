@@ -27,8 +27,6 @@ export interface HostNetworkCapabilities {
   readonly flowControl: Capability;
   /** What a server sends before FIN gets to a reader of ours that is slow. Default: true. */
   readonly wholeDownloads?: Capability;
-  /** What comes just before RST is read, and then the reset. Default: true. */
-  readonly dataBeforeReset?: Capability;
   readonly unixStreams: Capability;
   readonly ipv6: Capability;
   /** `listenStream` and `bindDatagram`. */

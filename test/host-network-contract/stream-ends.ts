@@ -109,7 +109,6 @@ function describeReset(suite: SuiteContext): void {
 
     it("by the other side is not taken for an end because data came with it", async (context) => {
       needs(context, suite.fixture, "reset");
-      needs(context, suite.fixture, "dataBeforeReset");
       const { user, peer } = await suite.connectedStream();
       peer.write("before");
       peer.resetAndDestroy();

@@ -17,10 +17,10 @@
 #include "stack.h"
 
 enum {
-    INPUT_BYTES = 256 * 1024, /* some 160 full frames at MTU 1500, 3 at 65520 */
-    OUTPUT_BYTES = 512 * 1024,
+    INPUT_BYTES = 512 * 1024, /* some 330 full frames at MTU 1500, 7 long ones */
+    OUTPUT_BYTES = 1024 * 1024,
     OUTPUT_FRAMES = 4096,
-    BURST_BYTES = 208 * 1024, /* what one stream's buffer can bring in one go, with headers */
+    BURST_BYTES = 280 * 1024, /* what one stream's buffer can bring in one go, with headers */
     MAX_HEADER_LENGTH = 12,
 };
 

@@ -66,6 +66,11 @@ static void grow(void)
     g_free(old);
 }
 
+uint32_t lookup_count(void)
+{
+    return entry_count;
+}
+
 static void settle_fresh(void)
 {
     while (fresh) {

@@ -13,14 +13,23 @@
 #include "slirp.h"
 
 #include "checksum.h"
+#include "lookup.h"
 #include "offload.h"
 #include "segments.h"
 #include "window-scale.h"
 
 enum {
     OPTION_BYTES = 4, /* NOP, kind, length, shift */
-    RECEIVE_SHIFT = 2, /* windows of up to 256 KiB */
-    RECEIVE_BYTES = 256 * 1024,
+    /*
+     * Windows of up to 512 KiB, or 256 where there are many connections: a host that does not read leaves that much of each in the ring,
+     * and linear memory ends at 4 GiB.
+     */
+    RECEIVE_SHIFT = 3,
+    RECEIVE_SHIFT_OF_MANY = 2,
+    MANY_SOCKETS = 1000,
+    WINDOW_BYTES = 64 * 1024, /* without a shift */
+    /* Under way to a guest that scales. With libslirp's 128 KiB, two long frames, guest and stack wait for each other. */
+    SEND_BYTES = 256 * 1024,
     MAX_SHIFT = 14, /* RFC 7323 2.3 */
     KIND_WINDOW = 3,
     WINDOW_LENGTH = 3,
@@ -49,6 +58,25 @@ const uint8_t *tcp_find_option(const uint8_t *options, size_t length, uint8_t ki
     return NULL;
 }
 
+/* Decided once for each connection: our SYN, or SYN-ACK, says it. */
+static uint8_t receive_shift(struct tcpcb *tp)
+{
+    if (!tp->request_r_scale) {
+        tp->request_r_scale = lookup_count() > MANY_SOCKETS ? RECEIVE_SHIFT_OF_MANY : RECEIVE_SHIFT;
+    }
+    return tp->request_r_scale;
+}
+
+static void widen_buffers(struct tcpcb *tp)
+{
+    struct socket *so = tp->t_socket;
+
+    so->so_rcv.sb_limit = WINDOW_BYTES << tp->rcv_scale;
+    if (tp->rcv_scale == RECEIVE_SHIFT) {
+        so->so_snd.sb_limit = MAX(so->so_snd.sb_limit, SEND_BYTES);
+    }
+}
+
 void window_scale_learn(struct tcpcb *tp, const uint8_t *options, size_t length)
 {
     const uint8_t *option = tcp_find_option(options, length, KIND_WINDOW, WINDOW_LENGTH);
@@ -57,8 +85,8 @@ void window_scale_learn(struct tcpcb *tp, const uint8_t *options, size_t length)
     if (option) {
         tp->t_flags |= TF_RCVD_SCALE;
         tp->snd_scale = MIN(option[2], MAX_SHIFT);
-        tp->rcv_scale = RECEIVE_SHIFT;
-        tp->t_socket->so_rcv.sb_limit = RECEIVE_BYTES;
+        tp->rcv_scale = receive_shift(tp);
+        widen_buffers(tp);
     }
 }
 
@@ -117,13 +145,13 @@ static bool add_option(struct socket *so, struct mbuf *m, int ip_length)
          * Where the guest's SYN was read before, tcp_output has set the limit back (tcp_mss) since it computed the window that this segment
          * promises: what the guest sends into that must find room.
          */
-        so->so_rcv.sb_limit = RECEIVE_BYTES;
+        widen_buffers(tp);
     }
     int header_length = header->th_off << 2;
     if (m->m_len != ip_length + header_length || M_FREEROOM(m) < OPTION_BYTES) {
         return false;
     }
-    uint8_t option[OPTION_BYTES] = { TCPOPT_NOP, KIND_WINDOW, WINDOW_LENGTH, RECEIVE_SHIFT };
+    uint8_t option[OPTION_BYTES] = { TCPOPT_NOP, KIND_WINDOW, WINDOW_LENGTH, receive_shift(tp) };
     uint16_t words[2];
     memcpy(words, option, sizeof(words));
     memcpy((uint8_t *)header + header_length, option, sizeof(option));

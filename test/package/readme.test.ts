@@ -105,7 +105,7 @@ describe("README's command lines", () => {
 
   it("are all tested", () => {
     const lines = exampleWith("npx slirp-wasm").trim().split("\n");
-    const tested = [" demo", "wget", "httpd", "--help"];
+    const tested = [" demo", "wget", "httpd", "netns", "--help"];
     expect(lines.filter((line) => !tested.some((text) => line.includes(text)))).toEqual([]);
   });
 
@@ -133,6 +133,20 @@ describe("README's command lines", () => {
       );
     await waitUntil("the guest's server answers", ask, 120_000);
     cli.kill("SIGINT");
+    await cli.ended();
+  });
+
+  it("give a namespace a network", async (ctx) => {
+    const reason = whyNoTap();
+    if (reason !== undefined) ctx.skip(reason);
+    await using namespace = await NetworkNamespace.create();
+    const cli = new CliProcess(wordsOf("netns", { $PID: String(namespace.pid) }));
+    const hasAddress = async (): Promise<boolean> =>
+      (await namespace.run("ip", "-o", "address")).includes("10.0.2.100/24");
+    await waitUntil("the namespace has an address", hasAddress);
+    const url = `http://10.0.2.2:${port}/`;
+    expect(await namespace.run("curl", "-sS", "--max-time", "60", url)).toBe("read me\n");
+    cli.kill("SIGTERM");
     await cli.ended();
   });
 

@@ -100,6 +100,27 @@ describe("a guest that offers window scaling", () => {
     expect(sha256(await received)).toBe(sha256(data));
   });
 
+  it("is told a smaller window where it has more than a thousand sockets", async () => {
+    const world = await openWorld();
+    const few = await openConnection(world, { windowShift: SHIFT });
+    expect(few.connection.peerWindowShift).toBe(3);
+    const { endpoint } = await world.peers.udpSocket(LOOPBACK[4]);
+    for (let port = 2000; port < 3100; port += 100) {
+      world.guest.together(() => {
+        for (let i = 0; i < 100; i++) {
+          world.guest.sendDatagram(port + i, GATEWAY[4], endpoint.port, Buffer.from("?"));
+        }
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const many = await openConnection(world, { windowShift: SHIFT });
+    expect(many.connection.peerWindowShift).toBe(2);
+    const data = testBytes(500_000);
+    const received = readBytes(many.peer, data.length);
+    await many.connection.send(data);
+    expect(sha256(await received)).toBe(sha256(data));
+  });
+
   it("gets everything although segments are lost", async () => {
     const world = await openWorld();
     const options = { window: LARGE_WINDOW, windowShift: SHIFT, acknowledge: "segment" } as const;

@@ -1,9 +1,10 @@
 /**
  * What `slirp-wasm netns` does that Debian's slirp4netns does not: ports of IPv6, a TAP that is open already, bad requests survived.
  */
+import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,10 +13,12 @@ import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { askApi, NetnsProcess, OURS } from "../support/netns-program.js";
+import { waitUntil } from "../support/wait-until.js";
 
 const ECHO = `
   import { createServer } from "node:net";
-  import { createSocket } from "node:dgram";
+  import { execFileSync } from "node:child_process";
+import { createSocket } from "node:dgram";
   createServer((socket) => socket.pipe(socket)).listen(80, "::");
   const udp = createSocket("udp6");
   udp.on("message", (bytes, { port, address }) => udp.send(bytes, port, address));
@@ -109,6 +112,26 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("slirp-wasm netns", () => {
       expect((await process.ended()).status).toBe(0);
     } finally {
       closeSync(fd);
+    }
+  });
+
+  it("leaves descriptors alone that are Node's own, should the caller name them", async () => {
+    const list = "console.log(fs.readdirSync('/proc/self/fd').join(' '))";
+    const listed = execFileSync(globalThis.process.execPath, ["-e", list], { encoding: "utf8" });
+    const internal = listed
+      .trim()
+      .split(" ")
+      .map(Number)
+      .filter((fd) => fd > 4);
+    expect(internal.length).toBeGreaterThan(0);
+    const api = join(folder, "api.sock");
+    for (const fd of internal) {
+      const words = ["-c", "-r", String(fd), "-a", api, String(guest.pid), "tap0"];
+      await using process = new NetnsProcess(OURS, words);
+      await waitUntil(`it serves with -r ${String(fd)}`, () => existsSync(api));
+      expect(await askApi(api, { execute: "list_hostfwd" })).toHaveProperty("return");
+      process.child.kill("SIGTERM");
+      expect((await process.ended()).signal).toBe("SIGTERM");
     }
   });
 

@@ -1,7 +1,7 @@
 /**
  * What `--enable-sandbox` and `--enable-seccomp` keep a program from, tried within it; and that it is a network all the same.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -110,6 +110,17 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("a program in a namespace", () 
       expect(readFileSync(`${threads}/${thread}/status`, "utf8")).toMatch(/^Seccomp:\s+2$/m);
     }
     await expectNetwork();
+  });
+
+  it("dies of a signal with both, and leaves no socket behind", async () => {
+    const api = join(folder, "api.sock");
+    const words = ["--enable-sandbox", "--enable-seccomp", "-6", `--api-socket=${api}`];
+    await using process = await start(words);
+    await expectNetwork();
+    expect(existsSync(api)).toBe(true);
+    process.child.kill("SIGTERM");
+    expect(await process.ended()).toMatchObject({ status: null, signal: "SIGTERM" });
+    expect(existsSync(api)).toBe(false);
   });
 
   it("is a network with both, for an ordinary user too", async () => {

@@ -269,6 +269,15 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
       expect(await guest.status("ip", "link", "show", "tap0")).not.toBe(0);
     });
 
+    it("takes an exit descriptor that is not open for one that is closed", async () => {
+      const words = ["--configure", "--exit-fd=99", String(guest.pid), "tap0"];
+      const process = new NetnsProcess(program, words);
+      running.push(process);
+      const { status, errorOutput } = await process.ended();
+      expect(status).toBe(0);
+      expect(errorOutput).toContain("exitfd event");
+    });
+
     it.each(["SIGTERM", "SIGINT"] as const)("dies of %s", async (signal) => {
       const process = await start();
       process.child.kill(signal);

@@ -1,71 +1,88 @@
 /**
  * Descriptors that the caller hands over by number: one to be told when all is ready, one whose closing ends the program.
  *
- * Node has descriptors of its own in the same table, and a number that the caller got wrong must not hit one of them. (It marks all as
- * close-on-exec when it starts, those of the caller too, so that this mark tells nothing.)
+ * Node has descriptors of its own in the same table, and a number that the caller got wrong must not hit one of them. (Node marks all as
+ * close-on-exec when it starts, those of the caller too, so that this mark tells nothing.) What Node has are things of its event loop, and
+ * pipes with both ends here, which the parent does not have; a pipe that leads to the caller is open there too.
  */
-import { closeSync, fstatSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, readdirSync, readlinkSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
+import type { NetnsOptions } from "./netns-options.js";
 
-/** O_NONBLOCK as /proc prints it. */
-const NON_BLOCKING = 0o4000;
+/** A number that no descriptor has. */
+const NOT_OPEN = 999_999_999;
 
 /** Whether a descriptor is open and may be the caller's. */
-export function isCallers(fd: number): boolean {
-  const what = targetOf(fd);
-  // Node's event loop and what wakes it.
-  if (what === undefined || what.startsWith("anon_inode:")) return false;
-  return !(what.startsWith("pipe:") && isSignalPipe(fd, what));
+function isCallers(fd: number): boolean {
+  const own = `/proc/self/fd`;
+  const target = targetOf(own, fd);
+  if (target === undefined || target.startsWith("anon_inode:")) return false;
+  if (!target.startsWith("pipe:")) return true;
+  return countOpen(own, target) === 1 || countOpen(`/proc/${String(process.ppid)}/fd`, target) > 0;
 }
 
-/** Signals reach the event loop through a pipe, both ends of which are here and non-blocking. */
-function isSignalPipe(fd: number, what: string): boolean {
-  if (!isNonBlocking(fd)) return false;
-  return readdirSync("/proc/self/fd")
-    .map(Number)
-    .some((other) => other !== fd && targetOf(other) === what && isNonBlocking(other));
-}
-
-function targetOf(fd: number): string | undefined {
+function targetOf(folder: string, fd: number | string): string | undefined {
   try {
-    return readlinkSync(`/proc/self/fd/${String(fd)}`);
+    return readlinkSync(`${folder}/${String(fd)}`);
   } catch {
     return undefined;
   }
 }
 
-function isNonBlocking(fd: number): boolean {
-  const text = readFileSync(`/proc/self/fdinfo/${String(fd)}`, "utf8");
-  const flags = /^flags:\s+([0-7]+)/m.exec(text)?.[1] ?? "0";
-  return (Number.parseInt(flags, 8) & NON_BLOCKING) !== 0;
-}
-
-/** Writes "1" and closes it. A caller that is not there any more misses nothing. */
-export function tellReady(fd: number): void {
-  if (!isCallers(fd)) return;
+/** How many descriptors of a process lead to that target. Of a process that may not be looked at: one. */
+function countOpen(folder: string, target: string): number {
   try {
-    writeSync(fd, "1");
+    return readdirSync(folder).filter((fd) => targetOf(folder, fd) === target).length;
   } catch {
-    // Nobody reads it.
+    return 1;
   }
-  // Not what the program itself speaks through.
-  if (fd > 2) closeSync(fd);
 }
 
-/**
- * Calls back when the other side of a pipe or socket is closed, once; what comes through it before is thrown away. A descriptor that is
- * not open counts as closed. One that has no other side, such as a file, never is.
- */
-export function watchExit(fd: number, onExit: () => void): void {
-  if (!isCallers(fd)) {
-    queueMicrotask(onExit);
-    return;
+/** The two descriptors, where they were named. */
+export class CallerDescriptors {
+  readonly #ready: number | undefined;
+  readonly #exit: number | undefined;
+
+  /** Before anything else is opened, which would get the numbers that are free. What is not open then is not the caller's. */
+  constructor({ readyFd, exitFd }: Pick<NetnsOptions, "readyFd" | "exitFd">) {
+    this.#ready = readyFd !== undefined && isCallers(readyFd) ? readyFd : undefined;
+    this.#exit = exitFd !== undefined && !isCallers(exitFd) ? NOT_OPEN : exitFd;
   }
-  const stat = fstatSync(fd);
-  if (!stat.isFIFO() && !stat.isSocket()) return;
-  const socket = new Socket({ fd, readable: true, writable: false });
-  socket.on("error", () => socket.destroy());
-  socket.on("end", () => socket.destroy());
-  socket.once("close", onExit);
-  socket.resume();
+
+  /** The same options, for a program that this one becomes: numbers that are not the caller's do not become that by then. */
+  checked(options: NetnsOptions): NetnsOptions {
+    return { ...options, readyFd: this.#ready, exitFd: this.#exit };
+  }
+
+  /** Writes "1" to the one and closes it. A caller that is not there any more misses nothing. */
+  tellReady(): void {
+    if (this.#ready === undefined) return;
+    try {
+      writeSync(this.#ready, "1");
+    } catch {
+      // Nobody reads it.
+    }
+    // Not what the program itself speaks through.
+    if (this.#ready > 2) closeSync(this.#ready);
+  }
+
+  /**
+   * Calls back when the other side of the pipe or socket is closed, once; what comes through it before is thrown away. A descriptor that
+   * is not open counts as closed. One that has no other side, such as a file, never is.
+   */
+  watchExit(onExit: () => void): void {
+    const fd = this.#exit;
+    if (fd === undefined) return;
+    if (fd === NOT_OPEN) {
+      queueMicrotask(onExit);
+      return;
+    }
+    const stat = fstatSync(fd);
+    if (!stat.isFIFO() && !stat.isSocket()) return;
+    const socket = new Socket({ fd, readable: true, writable: false });
+    socket.on("error", () => socket.destroy());
+    socket.on("end", () => socket.destroy());
+    socket.once("close", onExit);
+    socket.resume();
+  }
 }

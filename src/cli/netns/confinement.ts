@@ -31,7 +31,8 @@ const DEVICES = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
 export function enterSandbox(options: NetnsOptions, tapFd: number | undefined): never {
   const helper = netnsHelperPath();
   const node = realpathSync(process.execPath);
-  const read = [...SYSTEM, ...CONFIGURATION, ...OWN_STATE, node, PACKAGE, ...packageFolders()];
+  const own = [node, PACKAGE, ...packageFolders()];
+  const read = [...SYSTEM, ...CONFIGURATION, ...resolverFolder(), ...OWN_STATE, ...own];
   const sockets = [options.apiSocketPath, options.target.kind === "bess" && options.target.path];
   const words = [
     helper,
@@ -49,6 +50,15 @@ export function enterSandbox(options: NetnsOptions, tapFd: number | undefined): 
 /** Lays the filter on all threads. @throws Error where the kernel, or this architecture, has none */
 export function filterSystemCalls(): void {
   loadNetnsAddon().allowOnlyNetworking();
+}
+
+/** /etc/resolv.conf may be a link to elsewhere, and is replaced there. */
+function resolverFolder(): string[] {
+  try {
+    return [dirname(realpathSync("/etc/resolv.conf"))];
+  } catch {
+    return [];
+  }
 }
 
 /** Where packages that we use may lie: beside us, or above. */

@@ -27,6 +27,9 @@ A network without privileges for a network namespace: libslirp in WebAssembly, w
 --target-type=TYPE       netns or bess (default=netns); bess: serve one User Mode Linux at the socket PATH
 -h, --help               show this help and exit
 -v, --version            show version and exit
+
+What calls slirp4netns can be given this: by a link of that name to slirp-wasm (ln -s "$(command -v slirp-wasm)" slirp4netns), found
+before it on PATH or named in the caller's configuration (Podman: network_cmd_path; RootlessKit: --slirp4netns-binary).
 `;
 }
 

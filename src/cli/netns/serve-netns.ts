@@ -12,7 +12,7 @@ import type { Slirp } from "../../slirp/slirp.js";
 import { errorText, oneLine } from "../logging.js";
 import { ApiRequests } from "./api-requests.js";
 import { ApiServer } from "./api-server.js";
-import { tellReady, watchExit } from "./caller-descriptors.js";
+import { CallerDescriptors } from "./caller-descriptors.js";
 import { enterSandbox, filterSystemCalls } from "./confinement.js";
 import { acceptBess, openNamespaceTap } from "./namespace-tap.js";
 import { GUEST_ADDRESS6, PREFIX6, type NetnsOptions } from "./netns-options.js";
@@ -52,9 +52,10 @@ class EndOfService {
 
 /** Serves until it is told to end; answers the exit status. */
 export async function serveNetns(options: NetnsOptions): Promise<number> {
+  const descriptors = new CallerDescriptors(options);
   for (const warning of options.warnings) say(`${warning}\n`);
   const end = new EndOfService();
-  const guest = await openGuest(options);
+  const guest = await openGuest(descriptors.checked(options));
   await using slirp = await openStack(options);
   const cable = new BackendCable(guest, slirp, {
     onError: (error) => {
@@ -65,17 +66,15 @@ export async function serveNetns(options: NetnsOptions): Promise<number> {
   });
   say(startText(options));
   const api = await serveApi(options, slirp);
-  if (options.exitFd !== undefined) {
-    watchExit(options.exitFd, () => {
-      complain("exitfd event");
-      end.come({ status: 0 });
-    });
-  }
+  descriptors.watchExit(() => {
+    complain("exitfd event");
+    end.come({ status: 0 });
+  });
   if (options.enableSeccomp) {
     filterSystemCalls();
     say("seccomp: only the system calls that a running network needs are left\n");
   }
-  if (options.readyFd !== undefined) tellReady(options.readyFd);
+  descriptors.tellReady();
   const ended = await end.reason;
   await api?.close();
   cable.close();

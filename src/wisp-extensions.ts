@@ -37,6 +37,9 @@ export interface WispPassword {
   readonly password: string;
 }
 
+/** Drafts of Wisp v2 that differ in how a password is written. */
+export type PasswordDraft = 5 | 6;
+
 /** The key extension's challenge. */
 export interface WispKeyOffer {
   readonly required: boolean;
@@ -87,11 +90,20 @@ export function decodePasswordOffer(metadata: Uint8Array): boolean {
   return metadata[0] === 1;
 }
 
-/** User and password as draft 6 has them: `u8 user length | user | password`. Throws a RangeError above 255 bytes of user. */
-export function encodePassword({ user, password }: WispPassword): Uint8Array {
+/**
+ * User and password as draft 6 has them, `u8 user length | user | password`, or draft 5, `u8 user length | u16 password length | user |
+ * password`. Throws a RangeError above 255 bytes of user, and in draft 5 above 65,535 bytes of password.
+ */
+export function encodePassword(
+  { user, password }: WispPassword,
+  draft: PasswordDraft = 6,
+): Uint8Array {
   const name = encoder.encode(user);
+  const secret = encoder.encode(password);
   if (name.length > 255) throw new RangeError("a user name has at most 255 bytes of UTF-8");
-  return join([name.length], name, encoder.encode(password));
+  if (draft === 6) return join([name.length], name, secret);
+  if (secret.length > 0xffff) throw new RangeError("a password has at most 65535 bytes of UTF-8");
+  return join([name.length, secret.length & 0xff, secret.length >> 8], name, secret);
 }
 
 /**

@@ -31,6 +31,7 @@ export abstract class MessageSender {
   readonly #queue: ByteQueue;
   #sentInTurn = 0;
   #limited = false;
+  #unheard = false;
 
   constructor(owner: MessageSenderOwner, pool: ChunkPool, headerBytes: number) {
     this.#owner = owner;
@@ -50,6 +51,16 @@ export abstract class MessageSender {
   /** Bytes queued. */
   get length(): number {
     return this.#queue.length;
+  }
+
+  /** Data was sent since the host, or the relay, was last heard of: the relay may not have written it yet. */
+  get isUnheard(): boolean {
+    return this.#unheard;
+  }
+
+  /** The host has answered something. */
+  heard(): void {
+    this.#unheard = false;
   }
 
   /** Nothing is sent any more, and what is queued forgotten. */
@@ -135,6 +146,7 @@ export abstract class MessageSender {
   #send(message: Uint8Array<ArrayBuffer>): void {
     if (this.#sentInTurn === 0) queueMicrotask(this.#endTurn);
     this.#sentInTurn += message.length;
+    this.#unheard = true;
     this.transmit(message);
   }
 

@@ -38,7 +38,7 @@ export abstract class PageHostNetwork implements HostNetwork {
 
   abstract connectStream(remote: HostEndpoint, options?: StreamOptions): HostStream | number;
 
-  listenStream(): Promise<HostListener> {
+  listenStream(_local: HostEndpoint, _options?: { ipv6Only?: boolean }): Promise<HostListener> {
     return Promise.reject(this.cannotListen());
   }
 
@@ -46,7 +46,7 @@ export abstract class PageHostNetwork implements HostNetwork {
     return this.isClosing ? -Errno.ENETDOWN : new UnreachableDatagram();
   }
 
-  bindDatagram(): Promise<HostDatagram> {
+  bindDatagram(_local: IpEndpoint, _options?: { ipv6Only?: boolean }): Promise<HostDatagram> {
     return Promise.reject(this.cannotListen());
   }
 

@@ -19,6 +19,7 @@ import {
   type WispExtension,
   type WispPacket,
 } from "../wisp.js";
+import type { PasswordDraft } from "../wisp-extensions.js";
 import { decodeListenPacket, type BindResult, type ListenPacket } from "../wisp-listen.js";
 import {
   answerInfo,
@@ -70,8 +71,17 @@ export interface WispListenPeer extends WispStreamPeer {
 /** What a connection tells of itself. */
 export interface WispConnectionObserver {
   onOpen(): void;
-  /** It ended, or did not come about; once. `refused`: the relay does not want us, and why. */
-  onEnd(end: { readonly refused: boolean; readonly message: string }): void;
+  /** It ended, or did not come about; once. */
+  onEnd(end: WispConnectionEnd): void;
+}
+
+/** How a connection ended. */
+export interface WispConnectionEnd {
+  /** The relay does not want us. */
+  readonly refused: boolean;
+  readonly message: string;
+  /** The relay got a password and ended the handshake because of it, or without a reason: it may not have been able to read it. */
+  readonly passwordRefused?: boolean;
 }
 
 /** How a connection is made. */
@@ -81,6 +91,8 @@ export interface WispConnectionOptions {
   /** Ask for version 2. */
   readonly version: 1 | 2;
   readonly credentials: WispCredentials;
+  /** How a password is written. */
+  readonly passwordDraft: PasswordDraft;
 }
 
 /** See the top of the file. */
@@ -94,16 +106,19 @@ export class WispConnection {
   readonly #socket: WebSocketLike;
   readonly #observer: WispConnectionObserver;
   readonly #credentials: WispCredentials;
+  readonly #passwordDraft: PasswordDraft;
   readonly #streams = new Map<number, WispStreamPeer>();
   readonly #listeners = new Map<number, WispListenPeer>();
   #nextId = 1;
   #open = false;
   #ended = false;
+  #hasSentPassword = false;
   #congestionTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: WispConnectionOptions, observer: WispConnectionObserver) {
     this.#observer = observer;
     this.#credentials = options.credentials;
+    this.#passwordDraft = options.passwordDraft;
     const protocols = options.version === 2 ? [WISP_V2_SUBPROTOCOL] : [];
     this.#socket = new options.webSocket(options.url, protocols);
     this.#socket.binaryType = "arraybuffer";
@@ -112,11 +127,11 @@ export class WispConnection {
       if (data instanceof ArrayBuffer) this.#receive(new Uint8Array(data));
     };
     this.#socket.onerror = () => {
-      this.#end({ refused: false, message: "the WebSocket could not be opened or broke off" });
+      this.#endUnsaid("the WebSocket could not be opened or broke off");
     };
     this.#socket.onclose = ({ code, reason }) => {
       const said = reason === "" ? "" : `, "${reason}"`;
-      this.#end({ refused: false, message: `the WebSocket was closed (${String(code)}${said})` });
+      this.#endUnsaid(`the WebSocket was closed (${String(code)}${said})`);
     };
   }
 
@@ -213,17 +228,24 @@ export class WispConnection {
     } else if (packet.type === "info") {
       void this.#answer(packet.extensions);
     } else if (packet.type === "close") {
-      const refused =
-        packet.reason >= WispReason.badPassword || packet.reason === WispReason.blocked;
-      const message = `the relay ended the connection: ${reasonText(packet.reason)}`;
-      this.#end({ refused, message });
+      const { reason } = packet;
+      const refused = reason >= WispReason.badPassword || reason === WispReason.blocked;
+      const isAboutPassword =
+        reason === WispReason.badPassword || reason === WispReason.credentialsMissing;
+      const passwordRefused = isAboutPassword && this.#waitsForPassword;
+      const message = `the relay ended the connection: ${reasonText(reason)}`;
+      this.#end({ refused, message, passwordRefused });
     }
   }
 
   async #answer(offered: readonly WispExtension[]): Promise<void> {
     try {
-      const answer = await answerInfo(offered, this.#credentials, STREAM_WINDOW_BYTES);
+      const answer = await answerInfo(offered, this.#credentials, {
+        windowBytes: STREAM_WINDOW_BYTES,
+        passwordDraft: this.#passwordDraft,
+      });
       this.features = answer.features;
+      this.#hasSentPassword = answer.hasPassword;
       this.send(answer.info);
     } catch (error) {
       this.send(encodeClose(CONNECTION_ID, WispReason.incompatibleExtensions));
@@ -260,7 +282,17 @@ export class WispConnection {
     this.#observer.onOpen();
   }
 
-  #end(end: { readonly refused: boolean; readonly message: string }): void {
+  /** It has a password, and has not said what it thinks of it. */
+  get #waitsForPassword(): boolean {
+    return this.#hasSentPassword && !this.#open;
+  }
+
+  /** The WebSocket is gone, and the relay has not said why. */
+  #endUnsaid(message: string): void {
+    this.#end({ refused: false, message, passwordRefused: this.#waitsForPassword });
+  }
+
+  #end(end: WispConnectionEnd): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#congestionTimer);

@@ -9,6 +9,7 @@ import { formatEndpoint, type IpEndpoint, type IpFamily } from "../address.js";
 import { Errno, Readiness, type DatagramSource, type HostDatagram } from "../host-network.js";
 import { ReadinessSource } from "../readiness-source.js";
 import { encodeClose, encodeConnect, encodeData, WispKind, WispReason } from "../wisp.js";
+import type { OpenSocket } from "./page-host-network.js";
 import type { WispConnection, WispStreamPeer } from "./wisp-connection.js";
 import type { ConnectionWaiter, WispRelays } from "./wisp-relays.js";
 
@@ -28,7 +29,7 @@ const MAX_PEERS = 64;
 export interface WispDatagramParts {
   readonly relays: WispRelays;
   /** Open sockets, for the network's end. */
-  readonly open: Set<{ abandon(): void }>;
+  readonly open: Set<OpenSocket>;
 }
 
 interface Received {

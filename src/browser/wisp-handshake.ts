@@ -12,6 +12,7 @@ import {
   encodeStreamControl,
   KEY_ALGORITHM_ED25519,
   WispExtensionId,
+  type PasswordDraft,
 } from "../wisp-extensions.js";
 import { decodeListenOffer, encodeListenToken, LISTEN_EXTENSION_ID } from "../wisp-listen.js";
 import { encodeInfo, type WispExtension } from "../wisp.js";
@@ -52,6 +53,8 @@ export const PLAIN_FEATURES: WispFeatures = {
 /** Our INFO and what it brings into use. */
 export interface WispAnswer {
   readonly info: Uint8Array<ArrayBuffer>;
+  /** A password is in it. */
+  readonly hasPassword: boolean;
   readonly features: WispFeatures;
 }
 
@@ -62,7 +65,7 @@ export interface WispAnswer {
 export async function answerInfo(
   offered: readonly WispExtension[],
   credentials: WispCredentials,
-  windowBytes: number,
+  { windowBytes, passwordDraft }: { windowBytes: number; passwordDraft: PasswordDraft },
 ): Promise<WispAnswer> {
   const offer = new Map(offered.map(({ id, metadata }) => [id, metadata]));
   const ours: WispExtension[] = [];
@@ -73,7 +76,7 @@ export async function answerInfo(
   const { udp, openConfirmation, motd, streamControl } = WispExtensionId;
   const motdBytes = offer.get(motd);
   if (motdBytes) take(motd);
-  await answerCredentials(offer, credentials, take);
+  await answerCredentials(offer, credentials, passwordDraft, take);
   const control = offer.get(streamControl);
   const features: WispFeatures = {
     udp: offer.has(udp) && take(udp),
@@ -85,7 +88,8 @@ export async function answerInfo(
     listen: answerListen(offer.get(LISTEN_EXTENSION_ID), credentials, take),
     motd: motdBytes && decodeMotd(motdBytes),
   };
-  return { info: encodeInfo(ours), features };
+  const hasPassword = ours.some(({ id }) => id === WispExtensionId.password);
+  return { info: encodeInfo(ours), hasPassword, features };
 }
 
 function answerListen(
@@ -103,6 +107,7 @@ function answerListen(
 async function answerCredentials(
   offer: ReadonlyMap<number, Uint8Array>,
   { user, password, keyPair }: WispCredentials,
+  draft: PasswordDraft,
   take: (id: number, metadata: Uint8Array) => void,
 ): Promise<void> {
   const { password: passwordId, key: keyId } = WispExtensionId;
@@ -110,7 +115,7 @@ async function answerCredentials(
   const keyOffer = offer.get(keyId);
   const key = keyOffer && decodeKeyOffer(keyOffer);
   if (passwordOffer && password !== undefined) {
-    take(passwordId, encodePassword({ user: user ?? "", password }));
+    take(passwordId, encodePassword({ user: user ?? "", password }, draft));
   } else if (passwordOffer && decodePasswordOffer(passwordOffer)) {
     throw new Error("the relay asks for a password, and none was given");
   }

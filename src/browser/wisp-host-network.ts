@@ -12,15 +12,8 @@ import {
   type IpFamily,
 } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import {
-  Errno,
-  type HostDatagram,
-  type HostListener,
-  type HostNetwork,
-  type HostStream,
-  type HostTimer,
-} from "../host-network.js";
-import { PageLoop } from "./page-loop.js";
+import { Errno, type HostDatagram, type HostListener, type HostStream } from "../host-network.js";
+import { PageHostNetwork } from "./page-host-network.js";
 import { ReceiveBudget } from "./receive-budget.js";
 import { relayUrl, webSocketClass, type WebSocketClass } from "./web-socket.js";
 import { WispBoundDatagram } from "./wisp-bound-datagram.js";
@@ -52,9 +45,6 @@ const DEFAULT_DNS_SERVERS = ["1.1.1.1", "9.9.9.9"];
 const DEFAULT_CONNECT_TIMEOUT_MS = 20_000;
 const DEFAULT_MAX_RECEIVED_BYTES = 256 * 1024 * 1024;
 const DNS_PORT = 53;
-/** How long `close` waits for streams to get rid of what they took. */
-const CLOSE_TIMEOUT_MS = 2000;
-const CLOSE_POLL_MS = 5;
 
 /**
  * Makes a host network on Wisp relays. A relay is connected to when the first stream wants it.
@@ -65,17 +55,15 @@ export function createWispHostNetwork(options: WispHostNetworkOptions): WispHost
 }
 
 /** See the top of the file. */
-export class WispHostNetwork implements HostNetwork {
+export class WispHostNetwork extends PageHostNetwork {
   readonly name = "wisp";
-  readonly #loop = new PageLoop();
   readonly #relays: WispRelays;
   readonly #budget: ReceiveBudget;
-  readonly #open = new Set<{ abandon(): void }>();
   readonly #dnsServers: readonly IpEndpoint[];
   readonly #connectTimeoutMs: number;
-  #closing: Promise<void> | undefined;
 
   constructor(options: WispHostNetworkOptions) {
+    super();
     if (options.relays.length === 0) {
       throw new SlirpError(ErrorCode.invalidConfiguration, "relays: at least one must be named");
     }
@@ -95,7 +83,7 @@ export class WispHostNetwork implements HostNetwork {
   }
 
   connectStream(remote: HostEndpoint): HostStream | number {
-    if (this.#closing) return -Errno.ENETDOWN;
+    if (this.isClosing) return -Errno.ENETDOWN;
     if (remote.family === "unix") return -Errno.EAFNOSUPPORT;
     const stream = new WispStream(this.#parts, remote);
     stream.connect();
@@ -103,7 +91,7 @@ export class WispHostNetwork implements HostNetwork {
   }
 
   /** By a relay that opens ports: its option `forwards`. The port is opened again when the relay was lost. */
-  async listenStream(
+  override async listenStream(
     local: HostEndpoint,
     { ipv6Only = false }: { ipv6Only?: boolean } = {},
   ): Promise<HostListener> {
@@ -112,12 +100,12 @@ export class WispHostNetwork implements HostNetwork {
     return listener;
   }
 
-  openDatagram(family: IpFamily): HostDatagram | number {
-    if (this.#closing) return -Errno.ENETDOWN;
-    return new WispDatagram({ relays: this.#relays, open: this.#open }, family);
+  override openDatagram(family: IpFamily): HostDatagram | number {
+    if (this.isClosing) return -Errno.ENETDOWN;
+    return new WispDatagram({ relays: this.#relays, open: this.open }, family);
   }
 
-  async bindDatagram(
+  override async bindDatagram(
     local: IpEndpoint,
     { ipv6Only = false }: { ipv6Only?: boolean } = {},
   ): Promise<HostDatagram> {
@@ -126,69 +114,27 @@ export class WispHostNetwork implements HostNetwork {
     return datagram;
   }
 
-  openEcho(): number {
-    return -Errno.ENOTSUP;
-  }
-
-  dnsServers(): readonly IpEndpoint[] {
+  override dnsServers(): readonly IpEndpoint[] {
     return this.#dnsServers;
   }
 
-  nowMs(): number {
-    return performance.now();
-  }
-
-  dateMs(): number {
-    return Date.now();
-  }
-
-  scheduleTurn(callback: () => void): void {
-    this.#loop.scheduleTurn(callback);
-  }
-
-  setTimer(callback: () => void, delayMs: number): HostTimer {
-    return this.#loop.setTimer(callback, delayMs);
-  }
-
-  ref(): void {
-    // A page is not held by its sockets.
-  }
-
-  unref(): void {
-    // Nor let go.
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    this.#loop.close();
-    // Streams in good order first; who has not got rid of everything then is cut off.
-    for (const socket of [...this.#open]) socket.abandon();
-    const deadlineMs = this.nowMs() + CLOSE_TIMEOUT_MS;
-    while (this.#open.size > 0 && this.nowMs() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS));
-    }
+  protected override release(): void {
     this.#relays.close();
   }
 
   /** What listeners and streams have in common. */
   get #parts(): WispStreamParts {
     return {
-      loop: this.#loop,
+      loop: this.loop,
       relays: this.#relays,
       budget: this.#budget,
       connectTimeoutMs: this.#connectTimeoutMs,
-      open: this.#open,
+      open: this.open,
     };
   }
 
   #checkLocal(local: HostEndpoint): IpEndpoint {
-    if (this.#closing) {
-      throw Object.assign(new Error("the host network is closed"), { code: "ENETDOWN" });
-    }
+    if (this.isClosing) throw this.cannotListen();
     if (local.family !== "unix") return local;
     const text = `${formatEndpoint(local)}: a relay has no files that a page could listen at`;
     throw Object.assign(new Error(text), { code: "EAFNOSUPPORT" });

@@ -4,8 +4,16 @@
  * A connection is opened when the first stream wants one. When it is lost, streams that were on it are reset towards the guest, and
  * the next stream, or one that waits, opens another: at once at the next relay of the list, and when all of them have failed in a
  * row after a pause that doubles from half a second to 15. Streams wait for a connection as long as their own time lasts.
+ *
+ * Passwords are written as draft 6 of Wisp v2 has them. A relay that refuses one, or hangs up on it, is asked once more in draft 5's form
+ * (wisp-js, older servers): it may not have been able to read it. What a relay has taken is used with it again.
  */
-import { WispConnection, type WispConnectionOptions } from "./wisp-connection.js";
+import type { PasswordDraft } from "../wisp-extensions.js";
+import {
+  WispConnection,
+  type WispConnectionEnd,
+  type WispConnectionOptions,
+} from "./wisp-connection.js";
 import type { WispCredentials } from "./wisp-handshake.js";
 import type { WebSocketClass } from "./web-socket.js";
 
@@ -50,6 +58,9 @@ export class WispRelays {
   #connection: WispConnection | undefined;
   #index = 0;
   #version: 1 | 2 = 2;
+  #passwordDraft: PasswordDraft = 6;
+  /** What the relay said of the password in the form that was tried first, while the other one is tried. */
+  #firstRefusal: WispConnectionEnd | undefined;
   /** Failures in a row, and how many of them were refusals. */
   #failures = 0;
   #refusals = 0;
@@ -101,6 +112,7 @@ export class WispRelays {
       url,
       credentials,
       version: this.#version,
+      passwordDraft: this.#passwordDraft,
     };
     let connection: WispConnection;
     try {
@@ -130,6 +142,7 @@ export class WispRelays {
     this.#clearTimer();
     this.#failures = 0;
     this.#refusals = 0;
+    this.#firstRefusal = undefined;
     const { motd } = connection.features;
     this.#tell("open", motd ?? "");
     this.#serve();
@@ -144,12 +157,20 @@ export class WispRelays {
     }
   };
 
-  #onEnd(connection: WispConnection, end: { refused: boolean; message: string }): void {
+  #onEnd(connection: WispConnection, ended: WispConnectionEnd): void {
     if (this.#connection !== connection) return;
     this.#connection = undefined;
     this.#clearTimer();
     if (this.#closed) return;
     const wasOpen = this.#failures === 0 && connection.initialCredits > 0;
+    if (!wasOpen && ended.passwordRefused && !this.#firstRefusal) {
+      this.#firstRefusal = ended;
+      this.#passwordDraft = this.#passwordDraft === 6 ? 5 : 6;
+      this.#connect();
+      return;
+    }
+    // A relay that says no to the one form may only hang up on the other.
+    const end = !wasOpen && this.#firstRefusal?.refused ? this.#firstRefusal : ended;
     if (!wasOpen && this.#version === 2 && !end.refused) {
       // A server of version 1 may refuse the subprotocol.
       this.#version = 1;
@@ -169,6 +190,8 @@ export class WispRelays {
 
   #fail({ refused, message }: { refused: boolean; message: string }): void {
     this.#failures++;
+    this.#firstRefusal = undefined;
+    this.#passwordDraft = 6;
     if (refused) this.#refusals++;
     const { relays } = this.#options;
     const round = Math.floor(this.#failures / relays.length);

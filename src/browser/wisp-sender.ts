@@ -9,22 +9,14 @@ import { WISP_HEADER_BYTES, WispType, writeHeader } from "../wisp.js";
 import { MessageSender, type MessageSenderOwner } from "./message-sender.js";
 import type { WispConnection } from "./wisp-connection.js";
 
-export type WispSenderOwner = MessageSenderOwner;
-
 /** See the top of the file. */
 export class WispSender extends MessageSender {
   #connection: WispConnection | undefined;
   #id = 0;
   #credits = 0;
-  #unheard = false;
 
-  constructor(owner: WispSenderOwner, pool: ChunkPool) {
+  constructor(owner: MessageSenderOwner, pool: ChunkPool) {
     super(owner, pool, WISP_HEADER_BYTES);
-  }
-
-  /** Data was sent since the relay was last heard of: it may not have written it yet. */
-  get isUnheard(): boolean {
-    return this.#unheard;
   }
 
   /** From now on it sends on this stream. */
@@ -45,11 +37,6 @@ export class WispSender extends MessageSender {
     this.goOn();
   }
 
-  /** The relay's host has answered something. */
-  heard(): void {
-    this.#unheard = false;
-  }
-
   protected override get isOpen(): boolean {
     return this.#credits > 0 && this.#connection?.isCongested === false;
   }
@@ -61,7 +48,6 @@ export class WispSender extends MessageSender {
   protected override transmit(message: Uint8Array<ArrayBuffer>): void {
     writeHeader(message, WispType.data, this.#id);
     this.#credits--;
-    this.#unheard = true;
     this.#connection?.send(message);
   }
 }

@@ -15,21 +15,10 @@ const POLL_MS = 5;
 export class WsproxySender extends MessageSender {
   #socket: WebSocketLike | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #unheard = false;
   #isCopied = false;
 
   constructor(owner: MessageSenderOwner, pool: ChunkPool) {
     super(owner, pool, 0);
-  }
-
-  /** Data was sent since the host was last heard of: the relay may not have written it yet. */
-  get isUnheard(): boolean {
-    return this.#unheard;
-  }
-
-  /** The host has answered something. */
-  heard(): void {
-    this.#unheard = false;
   }
 
   /** From now on it sends on this WebSocket. */
@@ -60,7 +49,6 @@ export class WsproxySender extends MessageSender {
   }
 
   protected override transmit(message: Uint8Array<ArrayBuffer>): void {
-    this.#unheard = true;
     this.#socket?.send(message);
   }
 }

@@ -25,12 +25,9 @@ class PipingNetwork extends PageHostNetwork {
 
 async function pipe(peer: PagePeer, target: { host: string; port: number }): Promise<void> {
   const socket = connect({ ...target, allowHalfOpen: true, noDelay: true });
-  socket.on("error", () => undefined);
   const sending = sendAll(peer, socket);
   try {
-    for await (const piece of socket.iterator({ destroyOnReturn: false })) {
-      await peer.write(piece as Buffer);
-    }
+    await receiveAll(peer, socket);
     peer.end();
   } catch (error) {
     // The guest has closed: what it sent before still goes out, what comes is nobody's.
@@ -38,6 +35,30 @@ async function pipe(peer: PagePeer, target: { host: string; port: number }): Pro
     socket.resume();
   }
   await sending;
+}
+
+/** By events: a stream that is read by its iterator forgets, at a reset, what came before. */
+async function receiveAll(peer: PagePeer, socket: ReturnType<typeof connect>): Promise<void> {
+  let written = Promise.resolve();
+  const ended = new Promise<void>((resolve, reject) => {
+    socket.on("data", (piece) => {
+      socket.pause();
+      written = written.then(() => peer.write(piece));
+      written.then(() => socket.resume(), reject);
+    });
+    socket.once("end", () => {
+      // libuv tells a reset as an end where data came with it; who writes, be it nothing, is told better.
+      if (!socket.writable || socket.writableLength > 0) resolve();
+      else socket.write(new Uint8Array(), (error) => (error ? reject(error) : resolve()));
+    });
+    socket.on("error", reject);
+  });
+  const failure = await ended.then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  await written;
+  if (failure) throw failure.error;
 }
 
 async function sendAll(peer: PagePeer, socket: ReturnType<typeof connect>): Promise<void> {

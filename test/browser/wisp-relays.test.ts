@@ -15,10 +15,18 @@ import { ErrorCode } from "../../src/errors.js";
 import { Errno, type HostNetwork } from "../../src/host-network.js";
 import { ipEndpoint, type IpEndpoint } from "../../src/address.js";
 import { listenRelay, type ListenRelayOptions } from "../../src/relay/listen-relay.js";
-import { decodePacket, encodeContinue, encodeData, type WispPacket } from "../../src/wisp.js";
+import {
+  decodePacket,
+  encodeClose,
+  encodeContinue,
+  encodeData,
+  WispReason,
+  type WispPacket,
+} from "../../src/wisp.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import { opened, StreamUser } from "../host-network-contract/stack-side.js";
 import { testBytes } from "../host-network-contract/test-data.js";
+import { startWispJsWithPassword } from "../support/relays/foreign-relays.js";
 import { waitUntil } from "../support/wait-until.js";
 import { nodeWebSocket } from "./make-wisp-host-network.js";
 
@@ -154,6 +162,40 @@ describe("credentials", () => {
   });
 });
 
+describe("a password that the relay reads in draft 5's form only", () => {
+  const known = { username: "annette", password: "a very long secret indeed" };
+
+  it.each(["badPassword", "nothing"] as const)(
+    "lets in who has it, at the second try, where a refusal says %s; afterwards at once",
+    async (says) => {
+      const relay = await startWispJsWithPassword(known, says);
+      closing.push(() => relay[Symbol.asyncDispose]());
+      const { password } = known;
+      const { network, statuses } = makeNetwork({
+        relays: [{ url: relay.url, user: "annette", password }],
+      });
+      const server = await peers.tcpServer();
+      expect(await connect(network, server.endpoint as IpEndpoint).connected()).toBe(0);
+      expect(relay.refused).toBe(1);
+      relay.hangUp();
+      await waitUntil("the relay is lost", () => statuses.at(-1)?.state === "idle");
+      expect(await connect(network, server.endpoint as IpEndpoint).connected()).toBe(0);
+      expect(relay.refused).toBe(1);
+    },
+  );
+
+  it("and that is wrong is tried in both forms, once each, and nobody waits", async () => {
+    const relay = await startWispJsWithPassword(known, "badPassword");
+    closing.push(() => relay[Symbol.asyncDispose]());
+    const { network, statuses } = makeNetwork({
+      relays: [{ url: relay.url, user: "annette", password: "another long secret indeed" }],
+    });
+    expect(await connect(network, SOMEWHERE).connected()).toBe(Errno.EACCES);
+    expect(relay.refused).toBe(2);
+    expect(statuses.at(-1)?.message).toContain("user or password is wrong");
+  });
+});
+
 describe("credits", () => {
   it("are never overrun, and what waits for them goes in few messages", async () => {
     const lengths: number[] = [];
@@ -172,6 +214,20 @@ describe("credits", () => {
     socket?.send(encodeContinue(1, 4));
     await waitUntil("the others went out", () => lengths.reduce((a, b) => a + b, 0) === 60_000);
     expect(lengths.slice(4)).toEqual([56_000]);
+  });
+});
+
+describe("a port that is refused, where the relay confirms none", () => {
+  it("is refused by a page too that was busy when it was told", async () => {
+    const url = await scriptedRelay((socket, packet) => {
+      if (packet.type !== "connect") return;
+      socket.send(encodeClose(packet.streamId, WispReason.refused));
+      // The client's loop is this one: its timers are due before it hears the relay.
+      const untilMs = performance.now() + 200;
+      while (performance.now() < untilMs);
+    });
+    const { network } = makeNetwork({ relays: [url] });
+    expect(await connect(network, SOMEWHERE).connected()).toBe(Errno.ECONNREFUSED);
   });
 });
 

@@ -1,4 +1,5 @@
 /** The contract of streams: FIN, RST, close, each from both sides. */
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { Errno, Readiness } from "../../src/host-network.js";
 import { needs } from "./fixture.js";
@@ -110,6 +111,9 @@ function describeReset(suite: SuiteContext): void {
     it("by the other side is not taken for an end because data came with it", async (context) => {
       needs(context, suite.fixture, "reset");
       const { user, peer } = await suite.connectedStream();
+      // Everything between is connected when that has come through.
+      user.trySend(Buffer.from("hello"));
+      await once(peer.resume(), "data");
       peer.write("before");
       peer.resetAndDestroy();
       await user.edge(Readiness.error);

@@ -104,6 +104,10 @@ describe("an extension's metadata", () => {
           user,
           password,
         });
+        expect(decodePassword(encodePassword({ user, password }, 5))).toContainEqual({
+          user,
+          password,
+        });
         const [name, secret] = [Buffer.from(user), Buffer.from(password)];
         const draft5 = Buffer.concat([
           Buffer.from([name.length, secret.length & 0xff, secret.length >> 8]),
@@ -111,9 +115,11 @@ describe("an extension's metadata", () => {
           secret,
         ]);
         expect(decodePassword(draft5)).toContainEqual({ user, password });
+        expect(Buffer.from(encodePassword({ user, password }, 5))).toEqual(draft5);
       }),
     );
     expect(() => encodePassword({ user: "x".repeat(256), password: "" })).toThrow(RangeError);
+    expect(() => encodePassword({ user: "", password: "x".repeat(65_536) }, 5)).toThrow(RangeError);
     expect(decodePasswordOffer(encodePasswordOffer(true))).toBe(true);
     expect(decodePasswordOffer(encodePasswordOffer(false))).toBe(false);
     expect(decodePasswordOffer(new Uint8Array())).toBe(false);

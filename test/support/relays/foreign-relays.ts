@@ -4,14 +4,24 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { logging, server as wispJs } from "@mercuryworkshop/wisp-js/server";
+import { extensions, logging, server as wispJs } from "@mercuryworkshop/wisp-js/server";
 import wispServerNode from "wisp-server-node";
+import { WebSocketServer } from "ws";
+import { encodeClose, WispReason } from "../../../src/wisp.js";
 import { waitUntil } from "../wait-until.js";
 
 /** A relay under test conditions. */
 export interface TestRelay extends AsyncDisposable {
   /** `ws://127.0.0.1:PORT/`. */
   readonly url: string;
+}
+
+/** A relay that wants a password. */
+export interface CheckingRelay extends TestRelay {
+  /** How many clients were refused. */
+  readonly refused: number;
+  /** Loses all its clients. */
+  hangUp(): void;
 }
 
 type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
@@ -46,6 +56,57 @@ export function startWispJs(version: 1 | 2): Promise<TestRelay> {
   return start((request, socket, head) => {
     wispJs.routeRequest(request, socket, head);
   });
+}
+
+/**
+ * wisp-js' server for one user. It reads passwords, in draft 5's form only, and leaves it to who embeds it what to make of them; and since
+ * it cuts off their ends when it reads, what it reads is compared with what it reads of its own client's. `says`: how it refuses, by
+ * the reason or by hanging up.
+ */
+export async function startWispJsWithPassword(
+  user: { readonly username: string; readonly password: string },
+  says: "badPassword" | "nothing",
+): Promise<CheckingRelay> {
+  logging.set_level(logging.NONE);
+  Object.assign(wispJs.options, { allow_loopback_ips: true, allow_private_ips: true });
+  const { PasswordAuthExtension: Password } = extensions;
+  const known = Password.Client.parse(new Password({ client_config: user }).payload.serialize());
+  let refused = 0;
+  class CheckingConnection extends wispJs.ServerConnection {
+    override async setup_wisp_v2(): Promise<void> {
+      await super.setup_wisp_v2();
+      const given = this.client_exts[Password.id]?.payload;
+      if (given?.username === known.username && given.password === known.password) return;
+      refused++;
+      if (says === "badPassword") await this.ws.send(encodeClose(0, WispReason.badPassword));
+      throw new Error("refused");
+    }
+  }
+  const sockets = new WebSocketServer({ noServer: true });
+  const relay = await start((request, socket, head) => {
+    sockets.handleUpgrade(request, socket, head, (client) => {
+      client.binaryType = "arraybuffer";
+      const wisp_extensions = [new Password({ server_config: { required: 1 } })];
+      const options = { wisp_version: 2, wisp_extensions } as const;
+      const connection = new CheckingConnection(client, "/", options);
+      void connection
+        .setup()
+        .then(() => connection.run())
+        .catch(() => {
+          client.close();
+        });
+    });
+  });
+  return {
+    url: relay.url,
+    get refused() {
+      return refused;
+    },
+    hangUp() {
+      for (const client of sockets.clients) client.terminate();
+    },
+    [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose](),
+  };
 }
 
 /** wisp-server-node, which speaks version 1. */

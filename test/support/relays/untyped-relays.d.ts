@@ -4,7 +4,34 @@ declare module "@mercuryworkshop/wisp-js/server" {
   import type { Socket } from "node:net";
 
   export const logging: { readonly NONE: number; set_level(level: number): void };
+  /** One client of the server. */
+  export class ServerConnection {
+    readonly ws: { send(packet: Uint8Array): Promise<void>; close(): void };
+    /** What the client answered, by the extension's id. */
+    readonly client_exts: Readonly<Record<number, { readonly payload: Payload } | undefined>>;
+    constructor(
+      socket: unknown,
+      path: string,
+      options: { readonly wisp_version: 1 | 2; readonly wisp_extensions: readonly unknown[] },
+    );
+    setup(): Promise<void>;
+    setup_wisp_v2(): Promise<void>;
+    run(): Promise<void>;
+  }
+  interface Payload {
+    readonly username: string;
+    readonly password: string;
+  }
+  type Extension = (new (config: {
+    readonly server_config?: object;
+    readonly client_config?: object;
+  }) => { readonly payload: { serialize(): unknown } }) & {
+    readonly id: number;
+    readonly Client: { parse(buffer: unknown): Payload };
+  };
+  export const extensions: { readonly PasswordAuthExtension: Extension };
   export const server: {
+    readonly ServerConnection: typeof ServerConnection;
     readonly options: {
       allow_loopback_ips: boolean;
       allow_private_ips: boolean;

@@ -63,8 +63,10 @@ export class RemoteSocket implements GuestSocket {
       this.#reader.close();
     }
     const isLocked = this.writable.locked;
-    // Fails where it was closed or has failed before: then there is nothing more to write.
-    const written = isLocked ? this.#sink.close() : this.writable.close();
+    // The worker closes once it has the end of what was written, so that is sent though a write has failed before.
+    const written = isLocked
+      ? this.#sink.close()
+      : this.writable.close().catch(() => this.#sink.close());
     if (isLocked) {
       this.#writer.error(new SlirpError(ErrorCode.closed, "the connection was closed by close()"));
     }

@@ -3,7 +3,12 @@
  */
 import type { HeaderLength } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import type { GuestConnectOptions, GuestSocket, SlirpBackend } from "../slirp-backend.js";
+import type {
+  GuestConnectOptions,
+  GuestSocket,
+  SlirpBackend,
+  SocketBytes,
+} from "../slirp-backend.js";
 import { FrameRelay } from "./frame-relay.js";
 import type {
   Calls,
@@ -23,6 +28,13 @@ type Handlers = {
   [Name in Method]: (...parameters: Calls[Name]["parameters"]) => unknown;
 };
 
+/** A connection of the page's. */
+interface ServedSocket {
+  readonly socket: GuestSocket;
+  /** Settled when all that the page has written, and its end, have gone on to the connection. */
+  readonly written: Promise<void>;
+}
+
 /** See the top of the file. */
 export class StackPort {
   /** Fulfilled when the stack is closed. */
@@ -31,7 +43,7 @@ export class StackPort {
   readonly #makeStack: MakeStack;
   readonly #frames: FrameRelay;
   readonly #aborts = new Map<number, AbortController>();
-  readonly #sockets = new Map<number, GuestSocket>();
+  readonly #sockets = new Map<number, ServedSocket>();
   readonly #channels = new Map<number, ServedChannel>();
   #stack: SlirpBackend | undefined;
   #isClosed = false;
@@ -66,10 +78,7 @@ export class StackPort {
         this.#aborts.get(message.socket)?.abort();
         return;
       case "closeSocket":
-        void this.#sockets
-          .get(message.socket)
-          ?.close()
-          .catch(() => undefined);
+        void closeWhenWritten(this.#sockets.get(message.socket));
         return;
       case "channelData":
         this.#channels.get(message.channel)?.take(message.bytes);
@@ -147,9 +156,11 @@ export class StackPort {
     this.#aborts.set(id, abort);
     try {
       const socket = await this.#open.connect({ ...options, signal: abort.signal });
-      this.#sockets.set(id, socket);
-      const { readable, writable } = socket;
-      return { readable, writable, info: await socket.opened };
+      const { readable: written, writable } = new TransformStream<SocketBytes, SocketBytes>();
+      // A connection that fails says so by its `closed`.
+      const ended = written.pipeTo(socket.writable).catch(() => undefined);
+      this.#sockets.set(id, { socket, written: ended });
+      return { readable: socket.readable, writable, info: await socket.opened };
     } catch (error) {
       this.#aborts.delete(id);
       throw error;
@@ -171,7 +182,7 @@ export class StackPort {
 
   async #whenClosed(id: number): Promise<undefined> {
     try {
-      return await this.#sockets.get(id)?.closed;
+      return await this.#sockets.get(id)?.socket.closed;
     } finally {
       this.#sockets.delete(id);
       this.#aborts.delete(id);
@@ -209,4 +220,10 @@ export class StackPort {
       this.#tellEnd();
     }
   }
+}
+
+/** What is written comes by the stream's own port, and may come later than the message that closes. */
+async function closeWhenWritten(served: ServedSocket | undefined): Promise<void> {
+  await served?.written;
+  await served?.socket.close().catch(() => undefined);
 }

@@ -213,22 +213,29 @@ static bool fill_ethernet_header(Slirp *slirp, const struct mbuf *m, struct ethh
     return ndp_table_search(slirp, ip6->ip_dst, header->h_dest);
 }
 
-/* Copies a part of the payload; with the sum of its bytes where that is wanted. */
+/* Copies bytes; with their sum where that is wanted. */
+static uint32_t copy_bytes(uint8_t *target, const char *bytes, uint32_t length, bool wants_sum)
+{
+    if (wants_sum) {
+        return checksum_add_copy(0, target, bytes, length);
+    }
+    memcpy(target, bytes, length);
+    return 0;
+}
+
+/*
+ * Copies a part of the payload, from the one piece or both. An address behind a piece must not even go along with a length of 0: a ring
+ * may lie at the end of linear memory, and memory.copy traps on an address behind that.
+ */
 static uint32_t copy_part(uint8_t *target, const struct payload *payload, uint32_t offset, uint32_t length, bool wants_sum)
 {
-    uint32_t of_first = offset < payload->first_length ? MIN(length, payload->first_length - offset) : 0;
-    const char *second = payload->second + (offset + of_first - payload->first_length);
-
-    if (!wants_sum) {
-        memcpy(target, payload->first + offset, of_first);
-        if (length > of_first) {
-            memcpy(target + of_first, second, length - of_first);
-        }
-        return 0;
+    if (offset >= payload->first_length) {
+        return copy_bytes(target, payload->second + (offset - payload->first_length), length, wants_sum);
     }
-    uint32_t sum = checksum_add_copy(0, target, payload->first + offset, of_first);
+    uint32_t of_first = MIN(length, payload->first_length - offset);
+    uint32_t sum = copy_bytes(target, payload->first + offset, of_first, wants_sum);
     if (length > of_first) {
-        sum = checksum_join(sum, checksum_add_copy(0, target + of_first, second, length - of_first), of_first);
+        sum = checksum_join(sum, copy_bytes(target + of_first, payload->second, length - of_first, wants_sum), of_first);
     }
     return sum;
 }

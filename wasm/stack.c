@@ -227,6 +227,7 @@ static void run_timers(void)
         uint32_t left = datagrams_expire();
         expiry_due = left == UINT32_MAX ? -1 : now_ms + MAX(left, TICK_MS);
     }
+    streams_acknowledge_due();
     timers_run();
 }
 
@@ -245,7 +246,7 @@ static double arm_timers(bool busy)
     if (busy && expiry_due < 0 && has_datagrams) {
         expiry_due = now_ms + TICK_MS;
     }
-    return earlier(tick_due, expiry_due);
+    return earlier(earlier(tick_due, expiry_due), streams_acknowledgement_due());
 }
 
 /*

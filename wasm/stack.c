@@ -7,6 +7,7 @@
  */
 #include "slirp.h"
 
+#include "acknowledgements.h"
 #include "datagrams.h"
 #include "descriptors.h"
 #include "frames.h"
@@ -227,7 +228,7 @@ static void run_timers(void)
         uint32_t left = datagrams_expire();
         expiry_due = left == UINT32_MAX ? -1 : now_ms + MAX(left, TICK_MS);
     }
-    streams_acknowledge_due();
+    acknowledgements_give_due();
     timers_run();
 }
 
@@ -246,7 +247,7 @@ static double arm_timers(bool busy)
     if (busy && expiry_due < 0 && has_datagrams) {
         expiry_due = now_ms + TICK_MS;
     }
-    return earlier(earlier(tick_due, expiry_due), streams_acknowledgement_due());
+    return earlier(earlier(tick_due, expiry_due), acknowledgements_due());
 }
 
 /*

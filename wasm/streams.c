@@ -11,6 +11,7 @@
  */
 #include "slirp.h"
 
+#include "acknowledgements.h"
 #include "connecting.h"
 #include "descriptors.h"
 #include "frames.h"
@@ -114,115 +115,6 @@ int __wrap_sowrite(struct socket *so)
 }
 
 /*
- * Where guest and host take turns with little to say, the host's next data carries the acknowledgement, and a frame a round trip is
- * saved. A guest with Nagle's algorithm may wait for just that acknowledgement, so it is kept back on connections only whose last
- * questions were each answered in time, one behind the other; the first late answer ends that until as many were prompt again.
- */
-enum {
-    ACK_DELAY_MS = 5,
-    PROMPT_ANSWERS = 4,
-    QUESTION_BYTES = 4096, /* more than that is a transfer, which acknowledgements keep going */
-    DELAYED_LIMIT = 1024,  /* who finds the list full is acknowledged at once */
-};
-
-/* Descriptors whose acknowledgement may be kept back. An answer leaves its entry here, for the next question. */
-static int delayed[DELAYED_LIMIT];
-static int delayed_count;
-static double delayed_due = -1;
-
-static bool is_acknowledged(const struct tcpcb *tp)
-{
-    return tp->last_ack_sent == tp->rcv_nxt;
-}
-
-static void note_answer(int fd)
-{
-    struct descriptor *descriptor = descriptor_get(fd);
-
-    if (!descriptor || !descriptor->asked) {
-        return;
-    }
-    descriptor->asked = false;
-    if (curtime - descriptor->asked_ms > ACK_DELAY_MS) {
-        descriptor->prompt_answers = 0;
-    } else if (descriptor->prompt_answers < PROMPT_ANSWERS) {
-        descriptor->prompt_answers++;
-    }
-}
-
-/* The host has taken what it could: whether what the guest sent in this turn is acknowledged later, or by the host's answer. */
-static bool delay_acknowledgement(int fd, struct descriptor *descriptor, struct socket *so)
-{
-    struct tcpcb *tp = so->so_tcpcb;
-    uint32_t news = tp->rcv_nxt - tp->last_ack_sent;
-
-    if (news == 0) {
-        return false; /* acknowledged by data in this turn, or sent before: that says the guest missed the acknowledgement */
-    }
-    bool is_question = !descriptor->asked && news < MIN(tp->t_maxseg, QUESTION_BYTES) && so->so_rcv.sb_cc == 0 &&
-                       tp->t_state == TCPS_ESTABLISHED && tcpfrag_list_empty(tp);
-    descriptor->asked = is_question;
-    if (!is_question) {
-        descriptor->prompt_answers = 0;
-        return false;
-    }
-    descriptor->asked_ms = curtime;
-    if (descriptor->prompt_answers < PROMPT_ANSWERS) {
-        return false;
-    }
-    if (!descriptor->ack_listed) {
-        if (delayed_count == DELAYED_LIMIT) {
-            return false;
-        }
-        descriptor->ack_listed = true;
-        delayed[delayed_count++] = fd;
-    }
-    if (delayed_due < 0) {
-        delayed_due = now_ms + ACK_DELAY_MS;
-    }
-    tp->t_flags &= ~TF_ACKNOW;
-    return true;
-}
-
-void streams_acknowledge_due(void)
-{
-    int kept = 0;
-
-    if (delayed_due < 0 || now_ms < delayed_due) {
-        return;
-    }
-    delayed_due = -1;
-    for (int i = 0; i < delayed_count; i++) {
-        int fd = delayed[i];
-        struct descriptor *descriptor = descriptor_get(fd);
-        if (!descriptor || !descriptor->ack_listed) {
-            continue; /* closed since */
-        }
-        struct socket *so = descriptor_socket(fd);
-        bool waits = so && so->so_tcpcb && !is_acknowledged(so->so_tcpcb);
-        if (waits && curtime - descriptor->asked_ms < ACK_DELAY_MS) {
-            delayed[kept++] = fd;
-            continue;
-        }
-        descriptor->ack_listed = false;
-        if (waits) {
-            descriptor->prompt_answers = 0;
-            so->so_tcpcb->t_flags |= TF_ACKNOW;
-            tcp_output(so->so_tcpcb);
-        }
-    }
-    delayed_count = kept;
-    if (kept > 0) {
-        delayed_due = now_ms + 1;
-    }
-}
-
-double streams_acknowledgement_due(void)
-{
-    return delayed_due;
-}
-
-/*
  * One acknowledgement a turn for whoever has sent something, at once unless an answer is likely to carry it: the guest's window is all that
  * holds it back, and a segment may be as large as that (RFC 5681 4.2 allows to wait, it does not ask for it).
  */
@@ -242,7 +134,7 @@ void streams_flush(void)
         if (CAN_SEND(so) && so->so_rcv.sb_cc && __wrap_sowrite(so) < 0) {
             continue; /* the socket may be gone */
         }
-        if (delay_acknowledgement(dirty[i], descriptor, so)) {
+        if (acknowledgement_waits(dirty[i], so)) {
             continue;
         }
         so->so_tcpcb->t_flags |= TF_ACKNOW;
@@ -299,7 +191,7 @@ static bool read_all(int fd, struct socket *so)
         if (read == 0) {
             break; /* the host had no more: recv has cleared the bit */
         }
-        note_answer(fd);
+        acknowledgement_note_answer(fd);
         tcp_output(sototcpcb(so));
         if (read + sototcpcb(so)->t_maxseg > room) {
             sb_grow(&so->so_snd, room * 2); /* there may be more: read it in fewer pieces */

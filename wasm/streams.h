@@ -15,9 +15,6 @@ void stream_drive(int fd, struct socket *so);
 void streams_begin_input(void);
 /* Sends what was gathered in this turn, to the host, and an acknowledgement for it to the guest. */
 void streams_flush(void);
-/* Gives the acknowledgements that waited for an answer of the host long enough; when the next one is due, or -1. */
-void streams_acknowledge_due(void);
-double streams_acknowledgement_due(void);
 /* A pass over all streams, twice a second while there is a reason: trims buffers; true while a TCP timer runs. */
 bool streams_tick(void);
 

@@ -50,23 +50,7 @@ struct port {
     uint32_t nowhere[ANSWER_COUNT];
 };
 
-struct view {
-    void *data;
-    size_t length;
-};
-
 static const napi_type_tag PORT_TAG = {0x6c1d0f0e7a9f4a51, 0x9b0e5d2c41b8e7f3};
-
-static bool view_of(napi_env env, napi_value value, napi_typedarray_type wanted, struct view *view)
-{
-    napi_typedarray_type type;
-    bool is_typed_array;
-    if (napi_is_typedarray(env, value, &is_typed_array) != napi_ok || !is_typed_array)
-        return false;
-    if (napi_get_typedarray_info(env, value, &type, &view->length, &view->data, NULL, NULL) != napi_ok)
-        return false;
-    return type == wanted;
-}
 
 static napi_typedarray_type array_type(enum array which)
 {

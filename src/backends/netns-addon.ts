@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { loadAddon } from "./native-addon.js";
+import { loadAddon } from "../addons/load-addon.js";
 
 /** See native/pass-descriptor.h and native/give-up.h. All throw Errors with the system's `code`. */
 export interface NetnsAddon {

@@ -47,6 +47,8 @@ export class NodeLoop {
   readonly #resources = new Set<Resource>();
   readonly #timers = new Set<LoopTimer>();
   readonly #turns = new Set<NodeJS.Immediate>();
+  readonly #batchTurns: (() => void)[] = [];
+  #inBatch = false;
   #toFlush: Flushable[] = [];
   #held = true;
   #closing = false;
@@ -87,12 +89,30 @@ export class NodeLoop {
 
   scheduleTurn(callback: () => void): void {
     if (this.closed) return;
+    if (this.#inBatch) {
+      this.#batchTurns.push(callback);
+      return;
+    }
     const immediate = setImmediate(() => {
       this.#turns.delete(immediate);
       callback();
     });
     if (!this.#held) immediate.unref();
     this.#turns.add(immediate);
+  }
+
+  /** Many events are told one after the other: turns that are asked for from now on wait for `endBatch`. */
+  beginBatch(): void {
+    this.#inBatch = true;
+  }
+
+  endBatch(): void {
+    this.#inBatch = false;
+    const turns = this.#batchTurns;
+    for (const turn of turns) {
+      if (!this.closed) turn();
+    }
+    turns.length = 0;
   }
 
   /** `keepAlive` false: the timer never holds the process. */

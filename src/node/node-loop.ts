@@ -47,7 +47,9 @@ export class NodeLoop {
   readonly #resources = new Set<Resource>();
   readonly #timers = new Set<LoopTimer>();
   readonly #turns = new Set<NodeJS.Immediate>();
+  /** Entries up to the count are in use: an array that is emptied and filled again costs an allocation a batch. */
   readonly #batchTurns: (() => void)[] = [];
+  #batchTurnCount = 0;
   #inBatch = false;
   #toFlush: Flushable[] = [];
   #held = true;
@@ -90,7 +92,7 @@ export class NodeLoop {
   scheduleTurn(callback: () => void): void {
     if (this.closed) return;
     if (this.#inBatch) {
-      this.#batchTurns.push(callback);
+      this.#batchTurns[this.#batchTurnCount++] = callback;
       return;
     }
     const immediate = setImmediate(() => {
@@ -108,11 +110,9 @@ export class NodeLoop {
 
   endBatch(): void {
     this.#inBatch = false;
-    const turns = this.#batchTurns;
-    for (const turn of turns) {
-      if (!this.closed) turn();
-    }
-    turns.length = 0;
+    const count = this.#batchTurnCount;
+    this.#batchTurnCount = 0;
+    for (let i = 0; i < count && !this.closed; i += 1) this.#batchTurns[i]!();
   }
 
   /** `keepAlive` false: the timer never holds the process. */

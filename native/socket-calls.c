@@ -288,28 +288,35 @@ static napi_value shutdown_write(napi_env env, napi_callback_info info)
 }
 
 /*
- * finish(id, lingerMs): closes a TCP stream if that loses nothing that was sent, and answers 0; a reader that takes nothing for so long is
- * given up (TCP_USER_TIMEOUT). The kernel throws away what is still to be sent where something received was not read: then it stays open,
- * and the answer is how many bytes the other side has not acknowledged.
+ * Bytes for which a TCP stream must not be closed yet, or 0. The kernel throws away what is to be sent where something received was not read,
+ * or where the other side sends more: so nothing may be left that is not even on its way (`SIOCOUTQNSD`), and with `all`, or something
+ * unread, nothing that is not acknowledged.
  */
+static int owed_bytes(int fd, bool all)
+{
+    int unread = 0, unsent = 0, unacknowledged = 0;
+    if (ioctl(fd, SIOCOUTQNSD, &unsent) < 0 || (!all && ioctl(fd, SIOCINQ, &unread) < 0))
+        return 0;
+    if (unsent == 0 && !all && unread == 0)
+        return 0;
+    return ioctl(fd, SIOCOUTQ, &unacknowledged) < 0 ? 0 : unacknowledged;
+}
+
+/* finish(id, all): closes a stream, and answers 0; or leaves it open for so many bytes that would be lost by that. */
 static napi_value finish_stream(napi_env env, napi_callback_info info)
 {
     napi_value arguments[2];
     struct socket_slot *slot;
-    uint32_t linger_ms;
-    int unread = 0, unsent = 0;
+    bool all;
     struct poller *poller = enter_socket(env, info, 2, arguments, &slot);
-    if (poller == NULL || !read_uint32(env, arguments[1], &linger_ms))
+    if (poller == NULL || !read_bool(env, arguments[1], &all))
         return NULL;
     if (slot == NULL)
         return make_error(env, EBADF);
-    if (slot->kind == SOCKET_TCP) {
-        if (ioctl(slot->fd, SIOCINQ, &unread) == 0 && unread > 0 && ioctl(slot->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0)
-            return make_int32(env, unsent);
-        setsockopt(slot->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &linger_ms, sizeof linger_ms);
-    }
-    remove_socket(poller, slot);
-    return make_int32(env, 0);
+    int owed = slot->kind == SOCKET_TCP ? owed_bytes(slot->fd, all) : 0;
+    if (owed == 0)
+        remove_socket(poller, slot);
+    return make_int32(env, owed);
 }
 
 /* close(id): of any socket, without further ado. */

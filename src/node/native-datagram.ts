@@ -48,7 +48,8 @@ export class NativeDatagram extends ReadinessSource implements HostDatagram, Nat
   }
 
   override takeError(): number {
-    return this.#closed ? 0 : -this.#poller.calls.takeError(this.id);
+    const error = this.#closed ? 0 : this.#poller.calls.takeError(this.id);
+    return error < 0 ? -error : 0;
   }
 
   sendTo(bytes: Uint8Array, remote: IpEndpoint): number {

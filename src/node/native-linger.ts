@@ -1,7 +1,7 @@
 /**
- * A stream that was closed while both were there: received data that nobody reads any more, and sent data that the other side does not have
- * yet. The kernel would throw away the second for the first (RFC 2525 2.17). So the socket stays: it says FIN, what it receives is thrown
- * away, and it is closed when the other side has everything, or has taken nothing for the linger limit.
+ * A stream that was closed while data that it sent was still with us. The kernel throws that away where something received was not read, or
+ * where the other side sends more (RFC 2525 2.17). So the socket stays: it says FIN, what it receives is thrown away, and it is closed when
+ * the other side has everything, or has taken nothing for the linger limit.
  */
 import type { NativePoller, NativeSocket } from "./native-poller.js";
 
@@ -48,7 +48,7 @@ export class NativeLinger implements NativeSocket {
   #look(passedMs: number): void {
     const { calls, loop } = this.#poller;
     for (let i = 0; i < READS_A_LOOK && calls.receive(this.id, loop.readBuffer) > 0; i++) continue;
-    const unsent = calls.finish(this.id, this.#lingerMs);
+    const unsent = calls.finish(this.id, true);
     if (unsent <= 0) {
       this.#end();
       return;

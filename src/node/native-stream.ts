@@ -132,7 +132,7 @@ export class NativeStream extends ReadinessSource implements HostStream, NativeS
     if (id === 0) return;
     if (!this.#connected || this.#failure !== 0) {
       this.#release();
-    } else if (poller.calls.finish(id, lingerMs) > 0) {
+    } else if (poller.calls.finish(id, false) > 0) {
       poller.add(new NativeLinger(poller, id, lingerMs));
       this.id = 0;
     } else {

@@ -41,8 +41,11 @@ export interface SocketCalls {
   /** Fewer bytes than the target has: nothing more is there (but see {@link SocketEvent}.urgent). */
   receive(id: number, target: Uint8Array): number;
   shutdownWrite(id: number): number;
-  /** Closes in good order: 0. Else it must wait for so many bytes to be acknowledged, and is open still. */
-  finish(id: number, lingerMs: number): number;
+  /**
+   * Closes in good order: 0. Else it is open still, for so many bytes that the other side has not acknowledged and that would be lost.
+   * `all`: closes only when there are none at all.
+   */
+  finish(id: number, all: boolean): number;
   close(id: number): number;
   /** Closes by RST. */
   reset(id: number): number;

@@ -5,17 +5,20 @@ import { Errno, Readiness } from "../../src/host-network.js";
 import { createNodeHostNetwork, type NodeHostNetwork } from "../../src/node/node-host-network.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import { DatagramUser, opened, sleep } from "../host-network-contract/stack-side.js";
+import { whyNoNativeSockets } from "../support/native-sockets.js";
 
 describe("a UDP socket of the addon", () => {
   const peers = new PeerKit();
   let network: NodeHostNetwork;
 
-  beforeEach(() => {
+  beforeEach((context) => {
+    const missing = whyNoNativeSockets();
+    if (missing !== undefined) context.skip(missing);
     network = createNodeHostNetwork({ sockets: "native" });
   });
 
   afterEach(async () => {
-    await network.close();
+    await (network as NodeHostNetwork | undefined)?.close();
     await peers.close();
   });
 

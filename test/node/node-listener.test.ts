@@ -7,6 +7,7 @@ import { Readiness } from "../../src/host-network.js";
 import { createNodeHostNetwork, type NodeHostNetwork } from "../../src/node/node-host-network.js";
 import { howItEnds, PeerKit } from "../host-network-contract/peer-kit.js";
 import { ListenerUser, sleep } from "../host-network-contract/stack-side.js";
+import { whyNoNativeSockets } from "../support/native-sockets.js";
 
 const MAX_WAITING = 128;
 
@@ -16,12 +17,14 @@ describe.each(["node", "native"] as const)(
     const peers = new PeerKit();
     let network: NodeHostNetwork;
 
-    beforeEach(() => {
+    beforeEach((context) => {
+      const missing = sockets === "native" ? whyNoNativeSockets() : undefined;
+      if (missing !== undefined) context.skip(missing);
       network = createNodeHostNetwork({ sockets });
     });
 
     afterEach(async () => {
-      await network.close();
+      await (network as NodeHostNetwork | undefined)?.close();
       await peers.close();
     });
 

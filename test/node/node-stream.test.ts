@@ -6,6 +6,7 @@ import { ipEndpoint } from "../../src/address.js";
 import { Errno, Readiness, type HostStream } from "../../src/host-network.js";
 import { createNodeHostNetwork, type NodeHostNetwork } from "../../src/node/node-host-network.js";
 import { howItEnds, PeerKit, readBytes } from "../host-network-contract/peer-kit.js";
+import { whyNoNativeSockets } from "../support/native-sockets.js";
 import { opened, sendUntilFull, sleep, StreamUser } from "../host-network-contract/stack-side.js";
 
 const LINGER_MS = 300;
@@ -31,12 +32,14 @@ describe.each(["node", "native"] as const)(
     const peers = new PeerKit();
     let network: NodeHostNetwork;
 
-    beforeEach(() => {
+    beforeEach((context) => {
+      const missing = sockets === "native" ? whyNoNativeSockets() : undefined;
+      if (missing !== undefined) context.skip(missing);
       network = createNodeHostNetwork({ sockets, lingerMs: LINGER_MS, closeTimeoutMs: 200 });
     });
 
     afterEach(async () => {
-      await network.close();
+      await (network as NodeHostNetwork | undefined)?.close();
       await peers.close();
     });
 

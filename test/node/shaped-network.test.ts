@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { ROOT } from "../house/scratch.js";
 import { bundleProgram, runShell, type Ended } from "../host-network-contract/bundle-program.js";
+import { whyNoNativeSockets } from "../support/native-sockets.js";
 
 /** Addresses of RFC 5737 and link-local ones; a neighbour that is believed in but not there. A SYN is repeated
  * once. */
@@ -49,6 +50,8 @@ describe.each(["node", "native"])(
 
     const run = async (context: TestContext, task: string, setUp = SET_UP): Promise<Ended> => {
       if (reasonToSkip !== undefined) context.skip(reasonToSkip);
+      const missing = sockets === "native" ? whyNoNativeSockets() : undefined;
+      if (missing !== undefined) context.skip(missing);
       const command = `unshare -n sh -e -c '${setUp}; exec "$0" "$1" "$2" "$3"' "$0" "$1" "$2" "$3"`;
       const withAddons = `SLIRP_WASM_ADDONS='${ADDONS}' ${command}`;
       return runShell(withAddons, process.execPath, program, task, sockets);

@@ -170,6 +170,7 @@ function chooseSockets(choice: SocketChoice, loop: NodeLoop, lingerMs: number): 
     case "native":
       return new NativeSockets(loop, lingerMs);
     case "auto":
+      if (!hasNodesEventLoop()) return new NodeSockets(loop, lingerMs);
       try {
         return new NativeSockets(loop, lingerMs);
       } catch {
@@ -180,4 +181,10 @@ function chooseSockets(choice: SocketChoice, loop: NodeLoop, lingerMs: number): 
       throw new SlirpError(ErrorCode.invalidConfiguration, text);
     }
   }
+}
+
+/** Others that run Node's programs load addons, and end the process where one uses the event loop of Node itself (libuv). */
+function hasNodesEventLoop(): boolean {
+  const { versions } = process;
+  return versions["bun"] === undefined && versions["deno"] === undefined;
 }

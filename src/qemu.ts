@@ -19,6 +19,6 @@ export { formatQemuAddress, type QemuAddress } from "./nics/qemu-address.js";
 export { MAX_STREAM_FRAME_BYTES } from "./nics/qemu-framing.js";
 export type { QemuLinkLimits } from "./nics/qemu-link.js";
 export { OwnBackends, SharedBackend, type BackendSource } from "./nics/guest-backends.js";
-export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
-export type { FrameQueueLimits } from "./frame-queue.js";
+export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frames/frame-switch.js";
+export type { FrameQueueLimits } from "./frames/frame-queue.js";
 export type { LogSink } from "./nics/log-sink.js";

@@ -11,8 +11,8 @@
  * Two tabs with a stack on one channel are two gateways with one address: see to it that there is only one.
  */
 import { SendStatus, type NetBackend } from "../backend.js";
-import { FrameChannel, frameChannelName } from "../frame-channel.js";
-import { FrameQueue } from "../frame-queue.js";
+import { FrameChannel, frameChannelName } from "../frames/frame-channel.js";
+import { FrameQueue } from "../frames/frame-queue.js";
 import { SlirpError } from "../errors.js";
 
 /** How it is attached. */

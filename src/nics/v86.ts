@@ -12,7 +12,7 @@
  */
 import { SendStatus, type NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { FrameQueue } from "../frame-queue.js";
+import { FrameQueue } from "../frames/frame-queue.js";
 import {
   formatMac,
   isBroadcast,
@@ -20,7 +20,7 @@ import {
   MAC_OFFSET,
   readMac,
   writeMac,
-} from "../mac-address.js";
+} from "../frames/mac-address.js";
 import { PacedDelivery } from "./paced-delivery.js";
 import { V86Interrupts } from "./v86-interrupts.js";
 import { V86ReceiveRing } from "./v86-receive-ring.js";

@@ -5,7 +5,7 @@
  * What the gateway is, the relay is told by whoever makes it: a stack, in the entry file. It reaches what the relay's policy lets it reach.
  */
 import type { NetBackend } from "../backend.js";
-import { createSwitch, type FrameSwitch } from "../frame-switch.js";
+import { createSwitch, type FrameSwitch } from "../frames/frame-switch.js";
 import type { RelayLimits } from "./limits.js";
 import type { RelayLog } from "./relay-log.js";
 import type { RelayMetrics } from "./relay-metrics.js";

@@ -13,9 +13,9 @@ import {
   type HeaderLength,
   type NetBackend,
   type SendResult,
-} from "./backend.js";
-import { ErrorCode, SlirpError } from "./errors.js";
-import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "./virtio-net.js";
+} from "../backend.js";
+import { ErrorCode, SlirpError } from "../errors.js";
+import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "../virtio-net.js";
 import { FrameQueue, type FrameQueueLimits } from "./frame-queue.js";
 
 /** Longest frame that is taken: the longest IP packet behind an Ethernet header. */

@@ -21,4 +21,4 @@ export type { QemuLinkLimits } from "./nics/qemu-link.js";
 export { OwnBackends, SharedBackend, type BackendSource } from "./nics/guest-backends.js";
 export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frames/frame-switch.js";
 export type { FrameQueueLimits } from "./frames/frame-queue.js";
-export type { LogSink } from "./nics/log-sink.js";
+export type { LogSink } from "./log-sink.js";

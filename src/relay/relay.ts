@@ -18,7 +18,7 @@ import { DEFAULT_LIMITS, type RelayLimits } from "./limits.js";
 import type { RelayContext, RelaySession } from "./relay-context.js";
 import { ListenPolicy, type ForwardOptions } from "./listen-policy.js";
 import { RelayLink } from "./relay-link.js";
-import { SILENT_LOG, type RelayLog } from "./relay-log.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
 import { RelayMetrics } from "./relay-metrics.js";
 import { pathOf, readRoom, readTarget, readWebsockify, type Target } from "./relay-paths.js";
 import { RoomSession } from "./room-session.js";
@@ -50,7 +50,7 @@ export interface RelayOptions extends TargetPolicyOptions, CredentialOptions {
   /** Answers DNS over HTTPS at `/dns-query`, by the system's resolvers or by those named. Default: it does not. */
   readonly dnsOverHttps?: boolean | readonly string[];
   readonly limits?: Partial<RelayLimits>;
-  readonly log?: RelayLog;
+  readonly log?: LogSink;
 }
 
 /** What is known of a client address while it has WebSockets. */

@@ -7,7 +7,7 @@
 import type { NetBackend } from "../backend.js";
 import { createSwitch, type FrameSwitch } from "../frames/frame-switch.js";
 import type { RelayLimits } from "./limits.js";
-import type { RelayLog } from "./relay-log.js";
+import type { LogSink } from "../log-sink.js";
 import type { RelayMetrics } from "./relay-metrics.js";
 import type { TargetPolicy } from "./target-policy.js";
 
@@ -26,7 +26,7 @@ export type CreateGateway = (request: GatewayRequest) => Promise<NetBackend>;
 export interface RoomsContext {
   readonly policy: TargetPolicy;
   readonly limits: RelayLimits;
-  readonly log: RelayLog;
+  readonly log: LogSink;
   readonly metrics: RelayMetrics;
 }
 

@@ -5,7 +5,8 @@
 import { spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import { loadNetnsAddon, netnsHelperPath } from "../../backends/netns-addon.js";
-import { GUEST_ADDRESS6, GATEWAY6, type NetnsOptions, type NetnsTarget } from "./netns-options.js";
+import { GATEWAY6, GUEST_ADDRESS6 } from "./netns-network.js";
+import type { NetnsOptions, NetnsTarget } from "./netns-options.js";
 
 /**
  * Makes the TAP and, with `--configure`, brings it up. Answers its descriptor; what went wrong the helper has said on standard error.

@@ -1,5 +1,6 @@
 /** Who may use a relay at all, as an HTTP request tells it: the page that it comes from, and the token in its path. */
 import type { IncomingMessage } from "node:http";
+import { ErrorCode, SlirpError } from "../errors.js";
 import { isEqual } from "./credentials.js";
 import { pathOf } from "./relay-paths.js";
 
@@ -17,8 +18,10 @@ export interface AccessOptions {
 export class RelayAccess {
   readonly #options: AccessOptions;
 
+  /** @throws SlirpError `invalidConfiguration` naming an origin that no page can have. */
   constructor(options: AccessOptions) {
     this.#options = options;
+    if (options.origins !== "*") options.origins?.forEach(checkOrigin);
   }
 
   /** Programs send no Origin. Pages on loopback are the user's own. */
@@ -39,4 +42,11 @@ export class RelayAccess {
     const known = tokens.map((token) => isEqual(first, token)).includes(true);
     return known ? pathname.slice(first.length + 1) : undefined;
   }
+}
+
+/** As browsers send it: scheme, host, port; "null" for pages that have none. */
+function checkOrigin(origin: string): void {
+  if (origin === "null" || /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(origin)) return;
+  const text = `origin ${JSON.stringify(origin)}: write scheme and host, "https://example.org", without a slash at the end`;
+  throw new SlirpError(ErrorCode.invalidConfiguration, text);
 }

@@ -93,6 +93,7 @@ const WELL_BEHAVED: Readonly<Record<string, string>> = {
   "src/tap.ts": use("./backends/tap-plain.js"),
   "src/nics/good.ts": use("../errors.js"),
   "src/nics/qemu-good.ts": `import "./plain.js";\nimport "node:net";\n`,
+  "src/offloads.ts": use("./frames/plain.js"),
   "src/index.ts": `import "./config/plain.js";\nimport "./slirp/plain.js";\nimport "./backends/plain.js";\n`,
   "src/node.ts": `import "./index.js";\nimport "./node/plain.js";\nimport "node:net";\n`,
   "src/cli/good.ts": `import "../node.js";\nimport "../qemu.js";\nimport "../nics/qemu-plain.js";\n`,

@@ -6,7 +6,7 @@
  */
 import type { SendStatus } from "../backend.js";
 import { SendStatus as Status } from "../backend.js";
-import { FramePort } from "../frame-port.js";
+import { FramePort } from "../frames/frame-port.js";
 import {
   loadTapAddon,
   PORT_ANSWERS,

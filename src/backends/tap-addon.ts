@@ -1,7 +1,7 @@
 /**
  * The native addon behind TAP devices (native/tap.c) as TypeScript sees it, and the kernel's numbers (linux/if_tun.h).
  */
-import { loadAddon } from "./native-addon.js";
+import { loadAddon, type DescriptorCalls } from "./native-addon.js";
 
 /** What a {@link FramePort} tells its callback: what happened, and the count or errno that goes with it. */
 export const PortEvent = { frames: 0, writable: 1, failed: 2 } as const;
@@ -55,7 +55,7 @@ export type FramePortClass = new (
 ) => FramePort;
 
 /** See native/descriptors.h. All throw Errors with the system's `code`. */
-export interface TapAddon {
+export interface TapAddon extends DescriptorCalls {
   readonly FramePort: FramePortClass;
   /** A negative namespace is the thread's own. */
   openTun(path: string, namespaceFd: number): number;
@@ -65,10 +65,6 @@ export interface TapAddon {
   control(fd: number, request: TunRequest, value: number): number;
   getDeviceNamespace(fd: number): number;
   prepareDescriptor(fd: number): number;
-  /** Of one that was opened by the addon; Node's `close` warns of those. */
-  closeDescriptor(fd: number): void;
-  makeSocketPair(): [ours: number, theirs: number];
-  receiveDescriptor(socket: number): number;
 }
 
 /** Flags of an interface (`IFF_…`). */

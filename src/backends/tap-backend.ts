@@ -17,6 +17,7 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import { FrameCounters } from "../frames/frame-counters.js";
 import {
   MAX_PIECES,
   PORT_ANSWERS,
@@ -28,7 +29,6 @@ import {
 } from "./tap-addon.js";
 import { claimDescriptor, unclaimDescriptor, type TapDescriptor } from "./tap-descriptor.js";
 import { TapDevice } from "./tap-device.js";
-import { TapCounters } from "./tap-counters.js";
 import { codeOf, deviceError, errnoError } from "./tap-errors.js";
 import { LinkWatch, type LinkState } from "./tap-link-watch.js";
 import { PeekedFrame } from "./tap-peeked-frame.js";
@@ -61,7 +61,7 @@ export class TapBackend implements NetBackend {
   readonly #peeked = new PeekedFrame();
   readonly #answers = new Uint32Array(PORT_ANSWERS);
   readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  readonly #counters = new TapCounters();
+  readonly #counters = new FrameCounters();
   #callbacks: BackendCallbacks | undefined;
   #headerLength: HeaderLength = 0;
   #receiving = false;
@@ -176,7 +176,7 @@ export class TapBackend implements NetBackend {
       throw new RangeError(text);
     }
     this.#peeked.moveTo(target);
-    this.#counters.countReceived({ count: 1, lengths: Uint32Array.of(length) }, this.#headerLength);
+    this.#counters.countReceived(length - this.#headerLength);
     return length;
   }
 
@@ -188,7 +188,8 @@ export class TapBackend implements NetBackend {
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.#assertOpen("setCapabilities");
     this.device.agree(features, headerLength);
-    if (!this.#peeked.reshape(this.#headerLength, headerLength)) this.#counters.countReceiveDrop();
+    if (!this.#peeked.reshape(this.#headerLength, headerLength))
+      this.#counters.countReceiveDrops(1);
     this.#headerLength = headerLength;
     this.#updateHeaders();
   }
@@ -209,13 +210,13 @@ export class TapBackend implements NetBackend {
       // What waits to be sent is dropped now, which is for the NIC to find out.
       if (owesWritable) queueMicrotask(() => this.#callbacks?.onWritable?.());
     }
-    if (!on && this.#peeked.drop()) this.#counters.countReceiveDrop();
+    if (!on && this.#peeked.drop()) this.#counters.countReceiveDrops(1);
   }
 
   statistics(): BackendStatistics {
     this.#assertOpen("statistics");
     const lost = this.#answers[PortAnswer.unreadable]! + this.#watch.droppedByKernel();
-    return this.#counters.snapshot(lost);
+    return this.#counters.snapshot(0, lost);
   }
 
   /** An open backend that receives keeps the process alive; after `unref` it does not. */
@@ -292,7 +293,7 @@ export class TapBackend implements NetBackend {
 
   #pushBatch(count: number): void {
     this.#batch.count = count;
-    this.#counters.countReceived(this.#batch, this.#headerLength);
+    this.#counters.countBatch(this.#batch, this.#headerLength);
     this.#callbacks?.onFrames(this.#batch);
   }
 
@@ -308,7 +309,7 @@ export class TapBackend implements NetBackend {
     if (this.#closing || !this.#receiving || !this.#callbacks) return;
     const batch = this.#peeked.takeBatch();
     if (!batch) return;
-    this.#counters.countReceived(batch, this.#headerLength);
+    this.#counters.countBatch(batch, this.#headerLength);
     this.#callbacks.onFrames(batch);
   }
 

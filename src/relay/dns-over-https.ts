@@ -134,7 +134,7 @@ export class DnsOverHttps {
 }
 
 /** Lets the page see the answer (Fetch, "CORS protocol"). The origin has been judged. */
-export function allowOrigin(
+function allowOrigin(
   { headers: { origin } }: IncomingMessage,
   response: ServerResponse,
 ): void {

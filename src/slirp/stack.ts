@@ -18,7 +18,7 @@ import { SocketTable } from "./socket-table.js";
 import { TurnLoop, type TurnResult } from "./turn-loop.js";
 
 /** The levels of wasm/glib/glib.h by index. */
-export const logLevels = ["debug", "warning", "critical", "fatal"] as const satisfies LogLevel[];
+const logLevels = ["debug", "warning", "critical", "fatal"] as const satisfies LogLevel[];
 
 /** What the stack tells its owner. None of them may throw. */
 export interface StackObserver {

@@ -1,7 +1,7 @@
 /**
  * A port of the switch is a backend like any other.
  */
-import { FrameSwitch } from "../../src/frame-switch.js";
+import { FrameSwitch } from "../../src/frames/frame-switch.js";
 import { createBackendPair } from "../support/backend-pair.js";
 import { frameIndex, framesOf, GUEST_MAC, NETWORK_MAC, numberedFrame } from "../support/frames.js";
 import { describeNetBackend } from "./suite.js";

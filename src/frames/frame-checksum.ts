@@ -7,7 +7,7 @@
  * belongs to a packet that is not there as a whole.
  */
 import { FrameLayout, get16, IpProtocol, put16 } from "./frame-layout.js";
-import { ETHERNET_HEADER_LENGTH, HeaderFlag, type VirtioNetHeader } from "./virtio-net.js";
+import { ETHERNET_HEADER_LENGTH, HeaderFlag, type VirtioNetHeader } from "../virtio-net.js";
 
 const TCP_CHECKSUM_OFFSET = 16;
 const UDP_CHECKSUM_OFFSET = 6;

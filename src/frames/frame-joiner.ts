@@ -15,7 +15,7 @@ import {
   writeIpv4HeaderChecksum,
 } from "./frame-checksum.js";
 import { FrameLayout, get16, IpProtocol, put16 } from "./frame-layout.js";
-import { clearHeader, GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "./virtio-net.js";
+import { clearHeader, GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "../virtio-net.js";
 
 const TCP_FIN = 1;
 const TCP_PSH = 8;

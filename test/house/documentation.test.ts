@@ -74,6 +74,15 @@ describe("the documentation", () => {
     expect(named.filter((name) => !isThere(name, document))).toEqual([]);
   });
 
+  it("names no function, class or option that no source has", async (ctx) => {
+    const sources = (await listTracked(ctx)).filter((name) => /\.(ts|mjs|c|h|json)$/.test(name));
+    const words = new Set(sources.flatMap((name) => read(name).match(/\w+/g) ?? []));
+    const quoted = [...read("ARCHITECTURE.md").matchAll(/`(?:\w+\.)*(\w+)(?:\(.*?\))?`/g)];
+    expect(quoted.length).toBeGreaterThan(0);
+    const names = quoted.map(([, name = ""]) => name);
+    expect(names.filter((name) => !words.has(name))).toEqual([]);
+  });
+
   it("is linked to from README by names that are there", () => {
     const links = [...read("README.md").matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, to]) => to);
     expect(links.length).toBeGreaterThan(0);

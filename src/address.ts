@@ -12,6 +12,7 @@ export type IpFamily = 4 | 6;
 
 /** An IP address with a port: what a TCP or UDP socket is bound or connected to. */
 export interface IpEndpoint {
+  /** IP version. */
   readonly family: IpFamily;
   /** Canonical text: dotted decimal, or RFC 5952 without brackets and without zone. */
   readonly address: string;
@@ -25,7 +26,9 @@ export interface IpEndpoint {
 
 /** A unix stream socket's path. */
 export interface UnixEndpoint {
+  /** Tells it from an IP endpoint. */
   readonly family: "unix";
+  /** Absolute, or relative to the process's folder. */
   readonly path: string;
 }
 
@@ -34,8 +37,11 @@ export type HostEndpoint = IpEndpoint | UnixEndpoint;
 
 /** An IP address without a port. */
 export interface IpAddress {
+  /** IP version. */
   readonly family: IpFamily;
+  /** Canonical text, as in {@link IpEndpoint}. */
   readonly address: string;
+  /** In network byte order, 4 or 16 bytes. Not to be written to. */
   readonly bytes: Uint8Array;
 }
 

@@ -33,7 +33,7 @@ const MAX_PACKET_BYTES = 65535;
 /** Linux takes no more in one USO frame (UDP_MAX_SEGMENTS). */
 const MAX_DATAGRAMS = 64;
 
-/** See the top of the file. */
+/** Joins frames of one flow into a long one, as long as `FrameSegmenter` would cut that into the very same frames (GRO). */
 export class FrameJoiner {
   /** Frames joined so far; 0 while nothing is begun. */
   count = 0;

@@ -26,6 +26,7 @@ export type ConnectQemuOptions = QemuAddress &
 
 /** A client of a QEMU that listens. */
 export interface QemuClient {
+  /** Whether there is a connection now. */
   readonly isConnected: boolean;
   /** Fulfilled when there is no connection and none will be tried. */
   readonly ended: Promise<void>;

@@ -28,7 +28,9 @@ import { WaitingSender } from "./waiting-sender.js";
 
 /** What an emulator must have; v86's class `V86` has it. */
 export interface V86Emulator {
+  /** Told of each frame that the guest sends. */
   add_listener(event: "net0-send", listener: (frame: Uint8Array) => void): void;
+  /** Told no more. */
   remove_listener(event: "net0-send", listener: (frame: Uint8Array) => void): void;
   /** Not in v86's own types, but there. */
   readonly bus?: { send(event: string, value: unknown): void };

@@ -58,6 +58,7 @@ export function createNodeHostNetwork(options: NodeHostNetworkOptions = {}): Nod
   return new NodeHostNetwork(options);
 }
 
+/** Node's sockets as a host network; see {@link createNodeHostNetwork}. */
 export class NodeHostNetwork implements HostNetwork {
   readonly name = "node";
   readonly dnsServers: () => readonly IpEndpoint[];

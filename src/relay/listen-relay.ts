@@ -17,7 +17,9 @@ export interface ListenRelayOptions extends RelayOptions {
 
 /** A relay that listens. */
 export interface ListeningRelay extends AsyncDisposable {
+  /** The relay itself, with its counters. */
   readonly relay: Relay;
+  /** The HTTP or HTTPS server that it is mounted on. */
   readonly server: Server;
   /** The Wisp URL for clients on this machine. */
   readonly url: string;

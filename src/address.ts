@@ -116,14 +116,14 @@ export function ipAddressFromBytes(bytes: Uint8Array): IpAddress {
   return { family: 6, address: formatIpv6(copy), bytes: copy };
 }
 
-/** Reads an IP address that is known to be well-formed (a constant, a system call's answer). Throws a RangeError else. */
+/** Reads an IP address that is known to be well-formed (a constant, a system call's answer). @throws RangeError where it is not */
 export function ipAddress(text: string): IpAddress {
   const parsed = parseIpAddress(text);
   if (!parsed) throw new RangeError(`"${text}" is not an IP address`);
   return parsed;
 }
 
-/** Puts a port to an address; a zone ("%eth0" behind the address) is kept apart. Throws a RangeError for a bad address. */
+/** Puts a port to an address; a zone ("%eth0" behind the address) is kept apart. @throws RangeError for a bad address */
 export function ipEndpoint(address: string | IpAddress, port: number): IpEndpoint {
   if (typeof address !== "string") return { ...address, port };
   const percent = address.indexOf("%");

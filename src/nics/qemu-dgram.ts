@@ -65,8 +65,8 @@ export interface QemuDatagramNic {
 }
 
 /**
- * Binds a UDP socket and puts the guest at its other end on the backend. Rejects with the system's error (`EADDRINUSE`, …), or
- * a SlirpError `invalidConfiguration` for what is not an IP address.
+ * Binds a UDP socket and puts the guest at its other end on the backend.
+ * @throws the system's error (`EADDRINUSE`, …); SlirpError `invalidConfiguration` for what is not an IP address
  */
 export async function openQemuDatagram(options: QemuDatagramOptions): Promise<QemuDatagramNic> {
   const { local, remote, signal } = options;

@@ -69,8 +69,8 @@ export interface V86Attachment {
 }
 
 /**
- * Puts a v86 guest on a backend: sets the backend's callbacks, header length 0, and turns receiving on. Throws a SlirpError
- * `invalidConfiguration` where the emulator has no bus.
+ * Puts a v86 guest on a backend: sets the backend's callbacks, header length 0, and turns receiving on.
+ * @throws SlirpError `invalidConfiguration` where the emulator has no bus
  */
 export function attachV86(
   emulator: V86Emulator,

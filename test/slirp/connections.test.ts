@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ipEndpoint, type IpEndpoint } from "../../src/address.js";
 import { readBytes } from "../host-network-contract/peer-kit.js";
 import { testBytes } from "../host-network-contract/test-data.js";
+import type { RawConnection } from "../support/raw-connection.js";
 import {
   closeWorldsAfterEach,
   forward,
@@ -82,7 +83,8 @@ describe("connections", () => {
   it("are the host's where a forward brought them, and forwards are none", async () => {
     const world = await openWorld();
     world.guest.arp();
-    world.guest.listen(80, () => undefined);
+    let incoming: RawConnection | undefined;
+    world.guest.listen(80, (connection) => (incoming = connection));
     const added = await world.slirp.addForward(forward("tcp:127.0.0.1:0-10.0.2.15:80"));
     expect(world.slirp.connections()).toEqual([]);
     const { port } = added.host as IpEndpoint;
@@ -92,7 +94,14 @@ describe("connections", () => {
       "the connection",
     );
     expect(onlyOne(world)).toMatchObject({ openedBy: "host", guest: "10.0.2.15:80" });
-    peer.destroy();
+    const received = readBytes(peer, 500);
+    await incoming?.send(testBytes(500));
+    await received;
+    peer.end("bye");
+    await world.guest.until(() => incoming?.finReceived, "FIN");
+    incoming?.fin();
+    await world.guest.until(() => onlyOne(world).state === "TIME-WAIT", "TIME-WAIT");
+    expect(onlyOne(world)).toMatchObject({ bytesFromGuest: 500, bytesToGuest: 3 });
   });
 
   it("say so while the host has not answered", async () => {

@@ -22,6 +22,8 @@ export interface SocketDescription {
   readonly kind: "stream" | "datagram" | "listener" | "file";
   readonly local: string | undefined;
   readonly remote: string | undefined;
+  /** Of `datagram`: what came from the host and found no room in the socket's queue. Left out where nobody counts it. */
+  readonly droppedDatagrams?: number;
 }
 
 /**

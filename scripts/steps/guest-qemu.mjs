@@ -3,20 +3,14 @@
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildInitrd, guestSources } from "../guest/initrd.mjs";
+import { buildInitrdOf, GUEST_STEP } from "../guest/guest-step.mjs";
 import {
   findModules,
   listFiles,
   VIRTIO_NET_MODULES,
   VIRTIO_RNG_MODULES,
 } from "../guest/modules.mjs";
-import {
-  fetchParts,
-  partsBelow,
-  PROGRAM_PACKAGES,
-  programFiles,
-  readPrograms,
-} from "../guest/parts.mjs";
+import { fetchParts, PROGRAM_PACKAGES, programFiles, readPrograms } from "../guest/parts.mjs";
 
 const FOLDER = "build/guest/qemu";
 /** Depends on the kernel of the day, whose name has its version. */
@@ -61,13 +55,7 @@ function collectParts(folderOf, kernelPackage) {
 export default {
   name: "guest-qemu",
   describe: "guest for QEMU (64-bit Linux) out of Debian packages",
-  needs: [
-    { command: "apt-get", package: "apt" },
-    { command: "dpkg-deb", package: "dpkg" },
-  ],
-  optional: true,
-
-  inputs: (ctx) => guestSources(ctx.root),
+  ...GUEST_STEP,
 
   outputs: (ctx) => ["vmlinuz", "initrd", "image.json"].map((name) => join(ctx.root, FOLDER, name)),
 
@@ -83,14 +71,10 @@ export default {
       collect: (folderOf) => collectParts(folderOf, kernelPackage),
       key: JSON.stringify([KERNEL_META_PACKAGE, PROGRAM_PACKAGES, MODULES, PROGRAMS]),
     });
-    ctx.progress("writing the initrd");
     const folder = join(ctx.root, FOLDER);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "vmlinuz"), parts.get("kernel"));
-    const initrd = buildInitrd(ctx.root, {
-      files: partsBelow(parts, "programs/"),
-      modules: partsBelow(parts, "modules/"),
-    });
+    const initrd = buildInitrdOf(ctx, parts);
     writeFileSync(join(folder, "initrd"), initrd);
     const image = { commandLine: COMMAND_LINE };
     writeFileSync(join(folder, "image.json"), JSON.stringify(image, undefined, 2) + "\n");

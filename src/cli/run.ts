@@ -9,7 +9,7 @@ import { openCapture } from "./capture-file.js";
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import type { GuestNetwork } from "./guest-network.js";
-import type { V86Nic } from "./guest-image.js";
+import type { V86Nic } from "./guest-machine.js";
 import { createLog, type CliLog, type LogOptions } from "./logging.js";
 import { readNetworkFlags, readSeconds, type NetworkFlags } from "./options.js";
 import { MarkedOutput } from "./marked-output.js";

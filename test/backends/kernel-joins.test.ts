@@ -112,7 +112,7 @@ function openJoiningTap(namespace: NetworkNamespace): number {
 }
 
 interface Described {
-  readonly header: Omit<VirtioNetHeader, "headerBytes">;
+  readonly header: VirtioNetHeader;
   readonly frame: string;
 }
 
@@ -124,8 +124,7 @@ function readable(framed: Uint8Array): Described {
 }
 
 function describeFrame(header: VirtioNetHeader, frame: Uint8Array): Described {
-  const { headerBytes: _hint, flags, ...rest } = header;
-  const told = { ...rest, flags: flags & ~HeaderFlag.dataValid };
+  const told = { ...header, headerBytes: 0, flags: header.flags & ~HeaderFlag.dataValid };
   return { header: told, frame: Buffer.from(frame).toString("hex") };
 }
 

@@ -28,7 +28,7 @@ import {
   type FrameParts,
 } from "../support/offload-frames.js";
 
-const RUNS = 60;
+const RUNS = 200;
 /** For frames that do not come, which fails the test. */
 const TIMEOUT_MS = 5000;
 /** Linux wants room for an IPv4 header before what is summed up. */

@@ -63,6 +63,16 @@ describeTap("what a TAP can", (test) => {
     }).toThrow(expect.objectContaining(incapable));
   });
 
+  test("is agreed on without a change to what else is known of it", async (world) => {
+    const mac = "52:54:00:12:34:56";
+    const tap = await world.open({ name: "tap0", mac, mtuBytes: 1400, up: true });
+    tap.setCapabilities(tap.capabilities(12), 12);
+    tap.setCapabilities(0n, 0);
+    const link = await world.namespace.run("ip", "-o", "link", "show", "tap0");
+    expect(link).toContain(mac);
+    expect(link).toContain("mtu 1400");
+  });
+
   test("is refused in combinations that the kernel has not, and then stays as it was", async (world) => {
     const tap = await world.open({ addresses: ["10.0.5.1/24"] });
     const all = tap.capabilities(12);

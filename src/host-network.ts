@@ -124,6 +124,8 @@ export interface DatagramSource {
 
 /** A UDP socket, not connected; or an ICMP echo socket, whose datagrams are ICMP messages from the type byte on. */
 export interface HostDatagram extends HostSocket {
+  /** Datagrams that came and found no room, since the socket was opened; undefined where nobody counts them. */
+  readonly droppedDatagrams?: number | undefined;
   /** Sends one datagram: its length, `-EAGAIN`, `-EMSGSIZE`, or the error. */
   sendTo(bytes: Uint8Array, remote: IpEndpoint): number;
   /** Length of the next datagram, or `-EAGAIN`. An error that was reported for the socket comes first, as `-errno`. */

@@ -67,6 +67,9 @@ export const GsoType = {
 /** Bit of the GSO type: the first segment has CWR set. */
 export const GSO_ECN = 0x80;
 
+/** The largest number that a field of the header has room for. */
+export const MAX_HEADER_FIELD = 0xffff;
+
 /** What a header says. Reused from frame to frame: {@link readHeader} fills it in. */
 export interface VirtioNetHeader {
   /** Of {@link HeaderFlag}. */

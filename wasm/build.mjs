@@ -39,6 +39,7 @@ const cold = new Set([
   "api.c",
   "configure.c",
   "connecting.c",
+  "connections.c",
   "file-calls.c",
   "link-local.c",
 ]);

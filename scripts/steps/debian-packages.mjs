@@ -20,6 +20,7 @@ const PROGRAMS = [
   { command: "tshark", package: "tshark", purpose: "to read captures back in tests" },
   { command: "websockify", package: "websockify", purpose: "to test against a relay of others" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
+  { command: "iperf3", package: "iperf3", purpose: "for traffic of others in tests" },
   { command: "curl", package: "curl", purpose: "for tests in network namespaces" },
   { command: "slirp4netns", package: "slirp4netns", purpose: "to compare ours with" },
   { command: "podman", package: "podman", purpose: "to test containers on our network" },

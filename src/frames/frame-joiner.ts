@@ -15,7 +15,14 @@ import {
   writeIpv4HeaderChecksum,
 } from "./frame-checksum.js";
 import { FrameLayout, get16, IpProtocol, put16 } from "./frame-layout.js";
-import { clearHeader, GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "../virtio-net.js";
+import {
+  clearHeader,
+  GSO_ECN,
+  GsoType,
+  HeaderFlag,
+  MAX_HEADER_FIELD,
+  type VirtioNetHeader,
+} from "../virtio-net.js";
 
 const TCP_FIN = 1;
 const TCP_PSH = 8;
@@ -66,6 +73,7 @@ export class FrameJoiner {
     const headersEnd = joinableHeadersEnd(bytes, first);
     const payloadBytes = first.packetEnd - headersEnd;
     if (headersEnd === 0 || payloadBytes <= 0 || first.packetEnd !== offset + length) return false;
+    if (headersEnd - offset > MAX_HEADER_FIELD) return false;
     this.length = length;
     for (let i = 0; i < this.length; i++) target[at + i] = bytes[offset + i]!;
     first.read(target, at, this.length);

@@ -114,6 +114,7 @@ export class StackPort {
     loadState: (saved) => this.#open.loadState(saved),
     connectionInfo: () => this.#open.connectionInfo(),
     neighborInfo: () => this.#open.neighborInfo(),
+    connections: () => this.#open.connections(),
     sockets: () => this.#open.sockets(),
     connect: (socket, options) => this.#connect(socket, options),
     socketClosed: (socket) => this.#whenClosed(socket),

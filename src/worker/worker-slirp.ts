@@ -6,6 +6,7 @@
  */
 import { ErrorCode, SlirpError } from "../errors.js";
 import type {
+  ConnectionDescription,
   GuestChannel,
   GuestChannelOptions,
   GuestConnectOptions,
@@ -140,6 +141,10 @@ export class WorkerSlirp extends WorkerBackend implements SlirpBackend {
 
   neighborInfo(): Promise<string> {
     return this.#ask("neighborInfo");
+  }
+
+  connections(): Promise<ConnectionDescription[]> {
+    return this.#ask("connections");
   }
 
   sockets(): Promise<SocketDescription[]> {

@@ -5,11 +5,12 @@
  * where it looks for them. The archive lies in memory: Debian's kernel for clouds has no way to share a folder that needs no server.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { CpioWriter } from "../../scripts/guest/cpio.mjs";
 import { TAP_MODULES } from "../../scripts/guest/modules.mjs";
+import { findCommand } from "../../scripts/set-up/exec.mjs";
 import { ROOT } from "../house/scratch.js";
 import { QemuGuest, qemuMissing } from "./qemu-guest.js";
 
@@ -34,6 +35,16 @@ export function nodeGuestMissing(): string | undefined {
   return `the kernel modules ${absent.join(", ")} are not in ${MODULES}; \`npm run setup\` puts them there`;
 }
 
+/** What a guest has beside Node and the built package. */
+export interface NodeGuestOptions {
+  /** Files and folders of the project, as they are here. */
+  readonly files?: readonly string[];
+  /** Development packages, with all that they need. */
+  readonly packages?: readonly string[];
+  /** Programs of this machine, by name. */
+  readonly programs?: readonly string[];
+}
+
 /** See the top of the file. */
 export class NodeGuest {
   readonly guest: QemuGuest;
@@ -42,9 +53,8 @@ export class NodeGuest {
     this.guest = guest;
   }
 
-  /** Boots; `scripts` are files by their names in the guest's root folder. */
-  static async start(scripts: Readonly<Record<string, string | Uint8Array>>): Promise<NodeGuest> {
-    const archive = buildArchive(scripts);
+  static async start(options: NodeGuestOptions = {}): Promise<NodeGuest> {
+    const archive = buildArchive(options);
     const guest = await QemuGuest.start({
       netdev: [],
       memoryMiB: MEMORY_MIB,
@@ -69,15 +79,27 @@ export class NodeGuest {
     return capture(this.guest, command);
   }
 
-  /** Runs Node in the package's folder. @throws as {@link run} */
-  node(...words: string[]): Promise<string> {
-    const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-    return this.run(`chroot /${MACHINE} ${process.execPath} ${quoted}`);
+  /** Runs Node in the package's folder, with these variables. @throws as {@link run} */
+  node(
+    words: readonly string[],
+    variables: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
+    const path = process.env["PATH"] ?? "/usr/bin:/bin";
+    const settings = Object.entries({ PATH: path, HOME: "/tmp", ...variables });
+    const line = [
+      ...["env", "-i", ...settings.map(([name, value]) => quote(`${name}=${value}`))],
+      ...["chroot", `/${MACHINE}`, process.execPath, ...words.map(quote)],
+    ].join(" ");
+    return this.run(line);
   }
 
   async stop(): Promise<void> {
     await this.guest.stop();
   }
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 async function capture(guest: QemuGuest, command: string): Promise<string> {
@@ -87,58 +109,73 @@ async function capture(guest: QemuGuest, command: string): Promise<string> {
   throw new Error(`in the guest, ${command} ended with status ${status}: ${text}${errors}`);
 }
 
-function buildArchive(scripts: Readonly<Record<string, string | Uint8Array>>): Buffer {
+function buildArchive({ files = [], packages = [], programs = [] }: NodeGuestOptions): Buffer {
   const archive = new CpioWriter();
-  const put = (path: string, data: string | Uint8Array, permissions = 0o644): void => {
-    archive.file(`${MACHINE}/${path.replace(/^\//, "")}`, data, permissions);
-  };
+  const paths = new Map<string, string>();
+  const folders = [...dependenciesOf(ROOT, packages)];
+  for (const path of [...BUILT, "package.json", ...files].map((name) => join(ROOT, name))) {
+    folders.push(path);
+  }
+  for (const path of folders.flatMap(filesBelow)) {
+    paths.set(`${GUEST_PACKAGE}${path.slice(ROOT.length)}`, path);
+  }
+  const loaders = [process.execPath, ...programs.map(findProgram)];
+  const addons = [...paths.values()].filter((path) => path.endsWith(".node"));
+  for (const path of [...loaders, ...[...loaders, ...addons].flatMap(librariesOf)]) {
+    paths.set(path, path);
+  }
   for (const name of ["dev", "proc", "sys", "tmp", "run"]) archive.folder(`${MACHINE}/${name}`);
-  for (const path of [process.execPath, ...librariesOf(process.execPath)]) {
-    put(path, readFileSync(realpathSync(path)), 0o755);
+  // Where shells are looked for; programs lie in /usr.
+  archive.link(`${MACHINE}/bin`, "usr/bin");
+  for (const [path, source] of paths) {
+    archive.file(`${MACHINE}${path}`, readFileSync(source), 0o755);
   }
-  for (const name of BUILT) {
-    for (const path of filesBelow(join(ROOT, name))) {
-      put(`${GUEST_PACKAGE}${path.slice(ROOT.length)}`, readFileSync(path), 0o755);
-    }
-  }
-  put(`${GUEST_PACKAGE}/package.json`, readFileSync(join(ROOT, "package.json")));
-  for (const folder of dependenciesOf(ROOT)) {
-    for (const path of filesBelow(folder)) {
-      put(`${GUEST_PACKAGE}${path.slice(ROOT.length)}`, readFileSync(path));
-    }
-  }
-  for (const [name, text] of Object.entries(scripts)) put(`${GUEST_PACKAGE}/${name}`, text);
   for (const name of TAP_MODULES) {
     archive.file(`extra/${name}.ko`, readFileSync(join(MODULES, `${name}.ko`)));
   }
   return archive.toBuffer();
 }
 
-/** Paths as the loader has them. */
+function findProgram(name: string): string {
+  const path = findCommand(name);
+  if (path === undefined) throw new Error(`${name} is not on PATH`);
+  return path;
+}
+
+/** What a program or addon loads, by the paths that the loader has for it. */
 function librariesOf(program: string): string[] {
   const lines = execFileSync("ldd", [program], { encoding: "utf8" });
   return [...lines.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, path]) => path ?? "");
 }
 
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && !/\.(tsbuildinfo|map|d\.ts)$/.test(entry.name))
+/** A file itself, or those in a folder that are of use at run time. */
+function filesBelow(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && !/\.(tsbuildinfo|map)$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** Folders of the packages that a package needs to run, and those that these need. */
-function dependenciesOf(folder: string, found = new Set<string>()): Set<string> {
-  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
+/** Folders of packages that a package needs to run, and of those that these need. */
+function dependenciesOf(
+  home: string,
+  more: readonly string[] = [],
+  found = new Set<string>(),
+): Set<string> {
+  const manifest = join(home, "package.json");
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(manifest, "utf8")) as {
     dependencies?: Record<string, string>;
+    optionalDependencies?: Record<string, string>;
   };
-  const { paths } = Object.assign(createRequire(join(folder, "package.json")).resolve);
-  for (const name of Object.keys(dependencies)) {
-    const home = (paths(name) ?? [])
-      .map((path: string) => join(path, name))
-      .find((path: string) => existsSync(join(path, "package.json")));
-    if (home === undefined || found.has(home)) continue;
-    found.add(home);
-    dependenciesOf(dirname(join(home, "package.json")), found);
+  const folders = createRequire(manifest).resolve.paths("x") ?? [];
+  for (const name of [...Object.keys({ ...dependencies, ...optionalDependencies }), ...more]) {
+    const folder = folders
+      .map((path) => join(path, name))
+      .find((path) => existsSync(join(path, "package.json")));
+    // Optional ones are for other systems.
+    if (folder === undefined || found.has(folder)) continue;
+    found.add(folder);
+    dependenciesOf(folder, [], found);
   }
   return found;
 }

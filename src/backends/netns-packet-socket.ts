@@ -44,7 +44,7 @@ export class PacketSocket extends FramePort {
       else if (event === PortEvent.writable) this.notifyWritable();
       else this.#end(value);
     };
-    this.#port = new addon.FramePort(fd, bytes, offsets, lengths, answers, onEvent, true);
+    this.#port = new addon.FramePort(fd, true, bytes, offsets, lengths, answers, onEvent);
     this.#port.setReading(true);
   }
 

@@ -26,6 +26,45 @@ export interface SocketDescription {
   readonly droppedDatagrams?: number;
 }
 
+/**
+ * State of a TCP connection towards the guest, as RFC 9293 (3.3.2) names it. `connecting`: the host is being connected to, and the guest
+ * has had no answer yet.
+ */
+export type TcpState =
+  | "connecting"
+  | "CLOSED"
+  | "LISTEN"
+  | "SYN-SENT"
+  | "SYN-RECEIVED"
+  | "ESTABLISHED"
+  | "CLOSE-WAIT"
+  | "FIN-WAIT-1"
+  | "CLOSING"
+  | "LAST-ACK"
+  | "FIN-WAIT-2"
+  | "TIME-WAIT";
+
+/** What a stack has between its guest and a host: a TCP connection, or those who exchange datagrams. */
+export interface ConnectionDescription {
+  readonly protocol: "tcp" | "udp" | "icmp";
+  /** Only of TCP. */
+  readonly state: TcpState | undefined;
+  /** Who began it: `host` through a forward, or `connect`. */
+  readonly openedBy: "guest" | "host";
+  /** Address and port in the guest, as `10.0.2.15:41010` or `[fec0::15]:41010`; for ICMP the port is 0. */
+  readonly guest: string;
+  /** Address and port of the other side, as the guest sees it. */
+  readonly remote: string;
+  /** Bytes of content that came from the guest, ever: of TCP those that were in order. */
+  readonly bytesFromGuest: number;
+  /** Bytes of content that went to the guest, ever: of TCP those that it acknowledged. */
+  readonly bytesToGuest: number;
+  /** Bytes from the guest that the host has not taken yet. */
+  readonly queuedFromGuest: number;
+  /** Bytes for the guest that it has not acknowledged yet. */
+  readonly queuedToGuest: number;
+}
+
 /** How a guest channel is opened. */
 export interface GuestChannelOptions {
   /** An IPv4 address of the guest's network, neither gateway nor name server. */
@@ -126,6 +165,8 @@ export interface SlirpBackend extends NetBackend {
   connectionInfo(): MaybePromise<string>;
   /** libslirp's ARP and NDP tables as text. */
   neighborInfo(): MaybePromise<string>;
+  /** Connections between guest and host, IPv4 and IPv6, with state and bytes; a TCP connection until it has left TIME-WAIT. */
+  connections(): MaybePromise<ConnectionDescription[]>;
   /** The host sockets that the stack has open. */
   sockets(): MaybePromise<SocketDescription[]>;
 

@@ -4,7 +4,7 @@
  * NIC and backend agree on its length with `NetBackend.setCapabilities`. Who has no use for what the header says treats it
  * as dead weight: it is cut off on the way in, and on the way out a zeroed one is put in front, which means "this is a
  * plain frame with complete checksums". Both happen here and nowhere else, so that the length is never a magic number. Who has
- * a use for it agrees on features; what they mean for a frame is done beside this file: `frame-checksum.ts` finishes checksums,
+ * a use for it agrees on features; what they mean for a frame is done in `frames/`: `frame-checksum.ts` finishes checksums,
  * `frame-segmenter.ts` cuts long frames, `frame-joiner.ts` joins short ones, `frame-translator.ts` does what a receiver needs.
  */
 import type { HeaderLength } from "./backend.js";

@@ -23,6 +23,14 @@ enum descriptor_kind {
     DESCRIPTOR_FILE = 5,
 };
 
+/* What acknowledgements.c remembers of a stream. */
+struct question {
+    bool is_open; /* the guest sent a little, at asked_ms, and the host nothing since */
+    bool is_listed; /* its acknowledgement may wait */
+    uint8_t prompt_answers; /* in a row, up to now */
+    uint32_t asked_ms;
+};
+
 struct descriptor {
     uint8_t kind;
     uint8_t family;
@@ -30,6 +38,7 @@ struct descriptor {
     bool abort; /* closing it shall look like a reset to the other side */
     bool has_local;
     bool dirty; /* has data to send at the end of the turn (streams.c) */
+    struct question question;
     uint8_t connect_error; /* a connect that failed on the spot: told as if it had failed later (connect) */
     struct socket *so; /* found on first use, see descriptor_socket */
     union {

@@ -7,6 +7,7 @@
  */
 #include "slirp.h"
 
+#include "acknowledgements.h"
 #include "datagrams.h"
 #include "descriptors.h"
 #include "frames.h"
@@ -227,6 +228,7 @@ static void run_timers(void)
         uint32_t left = datagrams_expire();
         expiry_due = left == UINT32_MAX ? -1 : now_ms + MAX(left, TICK_MS);
     }
+    acknowledgements_give_due();
     timers_run();
 }
 
@@ -245,7 +247,7 @@ static double arm_timers(bool busy)
     if (busy && expiry_due < 0 && has_datagrams) {
         expiry_due = now_ms + TICK_MS;
     }
-    return earlier(tick_due, expiry_due);
+    return earlier(earlier(tick_due, expiry_due), acknowledgements_due());
 }
 
 /*

@@ -11,6 +11,7 @@
  */
 #include "slirp.h"
 
+#include "acknowledgements.h"
 #include "connecting.h"
 #include "descriptors.h"
 #include "frames.h"
@@ -114,8 +115,8 @@ int __wrap_sowrite(struct socket *so)
 }
 
 /*
- * One acknowledgement a turn for whoever has sent something, at once: the guest's window is all that holds it back, and a segment may be as
- * large as that (RFC 5681 4.2 allows to wait, it does not ask for it).
+ * One acknowledgement a turn for whoever has sent something, at once unless an answer is likely to carry it: the guest's window is all that
+ * holds it back, and a segment may be as large as that (RFC 5681 4.2 allows to wait, it does not ask for it).
  */
 void streams_flush(void)
 {
@@ -133,6 +134,9 @@ void streams_flush(void)
         if (CAN_SEND(so) && so->so_rcv.sb_cc && __wrap_sowrite(so) < 0) {
             continue; /* the socket may be gone */
         }
+        if (acknowledgement_waits(dirty[i], so)) {
+            continue;
+        }
         so->so_tcpcb->t_flags |= TF_ACKNOW;
         tcp_output(so->so_tcpcb);
     }
@@ -149,6 +153,7 @@ void __wrap_sodrop(struct socket *so, int length)
 {
     sototcpcb(so)->t_dupacks = 0;
     window_scale_acknowledged(sototcpcb(so), length);
+    so->so_snd.sb_through += length;
     if (sbdrop(&so->so_snd, length)) {
         descriptor_requeue(so->s);
         so->slirp->cb->notify(so->slirp->opaque);
@@ -187,6 +192,7 @@ static bool read_all(int fd, struct socket *so)
         if (read == 0) {
             break; /* the host had no more: recv has cleared the bit */
         }
+        acknowledgement_note_answer(fd);
         tcp_output(sototcpcb(so));
         if (read + sototcpcb(so)->t_maxseg > room) {
             sb_grow(&so->so_snd, room * 2); /* there may be more: read it in fewer pieces */

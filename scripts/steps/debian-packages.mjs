@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { installCommand } from "../set-up/context.mjs";
 
 /** Each with what lacks without it. */
-export const PROGRAMS = [
+const PROGRAMS = [
   { command: "emcc", package: "emscripten", purpose: "to compile the WebAssembly module" },
   { command: "patch", package: "patch", purpose: "to patch libslirp's source" },
   { command: "bzip2", package: "bzip2", purpose: "to unpack libslirp's source" },

@@ -1,7 +1,7 @@
 /** What the kernel knows of TAP interfaces, whoever made them. */
 import { ipAddressFromBytes } from "../address.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { formatMac, readMac } from "../mac-address.js";
+import { formatMac, readMac } from "../frames/mac-address.js";
 import { loadTapAddon } from "./tap-addon.js";
 import { deleteLink } from "./tap-configure.js";
 import { codeOf, deviceError } from "./tap-errors.js";

@@ -11,8 +11,8 @@
  */
 import { SendStatus } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { FramePort } from "../frame-port.js";
-import type { FrameQueueLimits } from "../frame-queue.js";
+import { FramePort } from "../frames/frame-port.js";
+import type { FrameQueueLimits } from "../frames/frame-queue.js";
 import { ETHERNET_HEADER_LENGTH } from "../virtio-net.js";
 import {
   WEB_SOCKET_OPEN,

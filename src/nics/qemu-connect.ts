@@ -5,7 +5,7 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NetBackend } from "../backend.js";
-import { SILENT_LOG, type LogSink } from "./log-sink.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
 import { formatQemuAddress, tuneSocket, type QemuAddress } from "./qemu-address.js";
 import { QemuLink, type QemuLinkLimits } from "./qemu-link.js";
 

@@ -12,7 +12,8 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { parseIpAddress, type IpAddress } from "../address.js";
 import { SendStatus, type FrameBatch, type NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { SILENT_LOG, type LogSink } from "./log-sink.js";
+import { unlessClosed } from "./unless-closed.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
 
 /** An IP address and a UDP port. */
 export interface DatagramAddress {
@@ -197,14 +198,10 @@ class DatagramNic implements QemuDatagramNic {
     backend.enableReceive();
   }
 
-  /** A backend may be closed under the NIC; there is nothing to do then. */
   #ifOpen(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      if (!(error instanceof SlirpError)) throw error;
+    unlessClosed(act, () => {
       void this.close();
-    }
+    });
   }
 
   #fromGuest(frame: Uint8Array, from: RemoteInfo): void {

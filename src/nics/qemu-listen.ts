@@ -10,7 +10,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { stat, unlink } from "node:fs/promises";
 import type { NetBackend } from "../backend.js";
 import type { BackendSource } from "./guest-backends.js";
-import { SILENT_LOG, type LogSink } from "./log-sink.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
 import { boundAddress, tuneSocket, type QemuAddress } from "./qemu-address.js";
 import { QemuLink, type Identify, type QemuLinkLimits } from "./qemu-link.js";
 

@@ -52,7 +52,7 @@ export class TargetPolicy {
   constructor({ allow = [], deny = [], names }: TargetPolicyOptions = {}) {
     this.#allow = allow.map((text) => readRule("allow", text));
     this.#deny = deny.map((text) => readRule("deny", text));
-    this.#names = names?.map((name) => name.toLowerCase().replace(/\.$/, ""));
+    this.#names = names?.map(readName);
   }
 
   /** Whether a name may be looked up. */
@@ -88,6 +88,13 @@ export class TargetPolicy {
       ? { allowed: false, rule: `${hidden.toString()} is ${hidden.range()}, not global unicast` }
       : { allowed: true, rule: "default" };
   }
+}
+
+function readName(text: string): string {
+  const name = text.toLowerCase().replace(/\.$/, "");
+  if (/^(\*\.)?[^\s*/:]+$/.test(name)) return name;
+  const message = `name ${JSON.stringify(text)}: write "example.org", or "*.example.org" for all below it`;
+  throw new SlirpError(ErrorCode.invalidConfiguration, message);
 }
 
 function applies({ range, ports }: Rule, address: Address, port: number): boolean {

@@ -6,6 +6,7 @@
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
 import type {
+  ConnectionDescription,
   GuestChannel,
   GuestChannelOptions,
   GuestConnectOptions,
@@ -15,6 +16,7 @@ import type {
   SocketDescription,
 } from "../slirp-backend.js";
 import type { GuestForward, HostForward, ResolvedSlirpOptions } from "../slirp-options.js";
+import { readConnections } from "./connections.js";
 import { Forwards } from "./forwards.js";
 import { GuestConnections } from "./guest-connections.js";
 import { GuestChannels } from "./guest-channels.js";
@@ -46,7 +48,7 @@ export class Slirp extends StackBackend implements SlirpBackend {
   private readonly parts: SlirpParts;
   private readonly forwardTable: Forwards;
   private readonly channels: GuestChannels;
-  private readonly connections: GuestConnections;
+  private readonly guestConnections: GuestConnections;
 
   private constructor(parts: SlirpParts) {
     super(
@@ -62,7 +64,7 @@ export class Slirp extends StackBackend implements SlirpBackend {
     this.channels = new GuestChannels(this.stack, () => {
       this.checkOpen();
     });
-    this.connections = new GuestConnections(this.stack, parts.options, () => this.endReason());
+    this.guestConnections = new GuestConnections(this.stack, parts.options, () => this.endReason());
     parts.signal?.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -151,7 +153,7 @@ export class Slirp extends StackBackend implements SlirpBackend {
    * @throws SlirpError `connectionRefused`, `guestUnreachable` (no answer in 75 s), `invalidConfiguration`, `closed`; the signal's reason.
    */
   connect(options: GuestConnectOptions): Promise<GuestSocket> {
-    return this.connections.connect(options);
+    return this.guestConnections.connect(options);
   }
 
   /**
@@ -201,6 +203,12 @@ export class Slirp extends StackBackend implements SlirpBackend {
     this.checkOpen();
     const { instance, pointer } = this.stack;
     return this.stack.call(() => instance.takeText(instance.exports.slirp_neighbor_info(pointer)));
+  }
+
+  /** Connections between guest and host: see `SlirpBackend`. */
+  connections(): ConnectionDescription[] {
+    this.checkOpen();
+    return this.stack.call(() => readConnections(this.stack.instance));
   }
 
   /** The host sockets that the stack has open. */

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
 import { withNamespace } from "../../src/backends/tap-namespace.js";
-import { FrameJoiner } from "../../src/frame-joiner.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
 import { openTap, type TapBackend } from "../../src/tap.js";
 import { emptyHeader, HeaderFlag, readHeader, type VirtioNetHeader } from "../../src/virtio-net.js";
 import { framesOf } from "../support/frames.js";

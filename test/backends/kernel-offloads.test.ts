@@ -6,8 +6,8 @@ import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SendStatus } from "../../src/backend.js";
-import { finishChecksum } from "../../src/frame-checksum.js";
-import { FrameSegmenter } from "../../src/frame-segmenter.js";
+import { finishChecksum } from "../../src/frames/frame-checksum.js";
+import { FrameSegmenter } from "../../src/frames/frame-segmenter.js";
 import { openTap, type TapBackend } from "../../src/tap.js";
 import {
   emptyHeader,

@@ -4,6 +4,7 @@
 import { expect, it } from "vitest";
 import type { IpEndpoint } from "../../src/address.js";
 import type { HostStream } from "../../src/host-network.js";
+import { readBytes } from "../host-network-contract/peer-kit.js";
 import { ManualClock, settleEvents } from "../support/manual-clock.js";
 import {
   closeWorldsAfterEach,
@@ -72,7 +73,7 @@ async function measure(idle: number): Promise<Record<string, number>> {
   const framesBefore = world.guest.framesReceived;
   for (let i = 1; i <= 20; i++) {
     connection.sendNow(Buffer.from("ask"));
-    await world.guest.until(() => connection.isAcknowledged, "the acknowledgement");
+    await readBytes(peer, 3);
     peer.write("tell");
     await connection.untilReceived(4 * i);
   }

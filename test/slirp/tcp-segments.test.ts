@@ -124,6 +124,52 @@ describe("acknowledgements", () => {
     expect(connection.isAcknowledged).toBe(true);
     expect(world.guest.faults).toEqual([]);
   });
+
+  it("come with the answer, once answers have been prompt, and at once after one that was not", async () => {
+    const { connection, peer, clock } = await openStill();
+    let answers = 0;
+    let isAnswering = true;
+    peer.on("data", (data) => isAnswering && peer.write(data)).resume();
+    const ask = async (): Promise<void> => {
+      connection.sendNow(Buffer.from("?"));
+      await connection.untilReceived(++answers);
+    };
+    for (let round = 0; round < 4; round++) await ask();
+    await settleEvents();
+    // Those without data.
+    const before = connection.acknowledgements.length;
+    expect(before).toBeGreaterThanOrEqual(4);
+    for (let round = 0; round < 10; round++) await ask();
+    expect(connection.acknowledgements.length).toBe(before);
+    expect(connection.isAcknowledged).toBe(true);
+
+    isAnswering = false;
+    connection.sendNow(Buffer.from("?"));
+    await settleEvents();
+    expect(connection.isAcknowledged).toBe(false);
+    await clock.advance(5);
+    expect(connection.isAcknowledged).toBe(true);
+    connection.sendNow(Buffer.from("?"));
+    await settleEvents();
+    expect(connection.isAcknowledged).toBe(true);
+  });
+
+  it("that wait for an answer come at once with the next segment", async () => {
+    const { connection, peer } = await openStill();
+    const echo = (data: Buffer): void => void peer.write(data);
+    peer.on("data", echo).resume();
+    for (let round = 1; round <= 5; round++) {
+      connection.sendNow(Buffer.from("?"));
+      await connection.untilReceived(round);
+    }
+    peer.off("data", echo);
+    connection.sendNow(Buffer.from("a"));
+    await settleEvents();
+    expect(connection.isAcknowledged).toBe(false);
+    connection.sendNow(Buffer.from("b"));
+    await settleEvents();
+    expect(connection.isAcknowledged).toBe(true);
+  });
 });
 
 describe("the guest's segments", () => {

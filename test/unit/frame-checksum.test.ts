@@ -1,8 +1,8 @@
 /** The header before a frame, and checksums that it calls unfinished, against frames built anew. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { finishChecksum, locateChecksum } from "../../src/frame-checksum.js";
-import { FrameJoiner } from "../../src/frame-joiner.js";
+import { finishChecksum, locateChecksum } from "../../src/frames/frame-checksum.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
 import { emptyHeader, GsoType, HeaderFlag, readHeader, writeHeader } from "../../src/virtio-net.js";
 import {
   anyHeader,

@@ -1,6 +1,4 @@
-/**
- * Where a NIC tells what happens to its guests. A pino logger is one.
- */
+/** Where a server tells what happens to its guests or clients: the relay, the servers for QEMU. A pino logger is one. */
 
 /** Details first, then the message: pino's order. `err` among the details is an Error. */
 export interface LogSink {

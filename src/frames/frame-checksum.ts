@@ -12,7 +12,7 @@ import {
   HeaderFlag,
   MAX_HEADER_FIELD,
   type VirtioNetHeader,
-} from "./virtio-net.js";
+} from "../virtio-net.js";
 
 const TCP_CHECKSUM_OFFSET = 16;
 const UDP_CHECKSUM_OFFSET = 6;

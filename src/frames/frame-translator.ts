@@ -4,7 +4,7 @@
  * A sender and a receiver that have not agreed on the same offloads (two NICs on one backend, a backend behind another) meet here, and
  * nowhere else a flag of the header is thrown away: a frame whose checksum is unfinished never goes on as if it were whole.
  */
-import type { HeaderLength } from "./backend.js";
+import type { HeaderLength } from "../backend.js";
 import { finishChecksum } from "./frame-checksum.js";
 import { FrameSegmenter } from "./frame-segmenter.js";
 import {
@@ -17,7 +17,7 @@ import {
   readHeader,
   VirtioNetFeature,
   writeHeader,
-} from "./virtio-net.js";
+} from "../virtio-net.js";
 
 /** What someone who receives frames takes, besides plain ones. All but `checksum` need it. */
 export interface Offloads {

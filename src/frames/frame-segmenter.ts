@@ -16,7 +16,7 @@ import {
   writeIpv4HeaderChecksum,
 } from "./frame-checksum.js";
 import { FrameLayout, extensionHeaderBytes, get16, IpProtocol, put16 } from "./frame-layout.js";
-import { GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "./virtio-net.js";
+import { GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "../virtio-net.js";
 
 const TCP_FIN = 1;
 const TCP_PSH = 8;

@@ -23,7 +23,7 @@ import {
   HeaderFlag,
   MAX_HEADER_FIELD,
   type VirtioNetHeader,
-} from "./virtio-net.js";
+} from "../virtio-net.js";
 
 const TCP_FIN = 1;
 const TCP_PSH = 8;

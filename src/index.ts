@@ -28,11 +28,6 @@ export * from "./slirp-options.js";
 export type { TapLinkOptions, TapOptions } from "./tap-options.js";
 export * from "./virtio-net.js";
 export { CapturingBackend, withCapture, type CaptureOptions } from "./backends/capture.js";
-export {
-  OffloadingBackend,
-  withOffloads,
-  type OffloadingOptions,
-} from "./backends/offloading-backend.js";
 export { CaptureMemory, type CaptureMemoryOptions } from "./backends/capture-memory.js";
 export {
   CaptureDirection,

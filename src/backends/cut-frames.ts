@@ -3,7 +3,7 @@
  * header. What the backend has no room for of it stays here until there is room, and with it the memory that it lies in.
  */
 import { SendStatus, type FrameBatch, type HeaderLength, type NetBackend } from "../backend.js";
-import { FrameTranslator, type Offloads } from "../frame-translator.js";
+import { FrameTranslator, type Offloads } from "../frames/frame-translator.js";
 import { ETHERNET_HEADER_LENGTH } from "../virtio-net.js";
 
 /** The longest IP packet with header, Ethernet header and VLAN tags. */

@@ -3,8 +3,8 @@
  * one flow joined. A frame whose header says something already goes on as it is.
  */
 import type { FrameBatch, HeaderLength, NetBackend } from "../backend.js";
-import { FrameJoiner } from "../frame-joiner.js";
-import type { Offloads } from "../frame-translator.js";
+import { FrameJoiner } from "../frames/frame-joiner.js";
+import type { Offloads } from "../frames/frame-translator.js";
 import { emptyHeader, writeHeader, writeZeroedHeader } from "../virtio-net.js";
 
 /** See the top of the file. */

@@ -21,7 +21,7 @@ import {
   type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { guestOffloads, hostOffloads } from "../frame-translator.js";
+import { guestOffloads, hostOffloads } from "../frames/frame-translator.js";
 import { featureConflict, isHeaderLength, VirtioNetFeature } from "../virtio-net.js";
 import { CutFrames } from "./cut-frames.js";
 import { JoinedFrames } from "./joined-frames.js";

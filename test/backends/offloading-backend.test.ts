@@ -6,7 +6,7 @@ import { CaptureMemory } from "../../src/backends/capture-memory.js";
 import { withCapture } from "../../src/backends/capture.js";
 import { withOffloads } from "../../src/backends/offloading-backend.js";
 import { ErrorCode } from "../../src/errors.js";
-import { FrameTranslator, guestOffloads } from "../../src/frame-translator.js";
+import { FrameTranslator, guestOffloads } from "../../src/frames/frame-translator.js";
 import { BackendCable } from "../../src/nics/backend-cable.js";
 import {
   emptyHeader,

@@ -21,6 +21,18 @@ export function whyNoTap(): string | undefined {
   return undefined;
 }
 
+/** Why no TAP can go by vhost-net here; undefined where one can. */
+export function whyNoVhost(): string | undefined {
+  const missing = whyNoTap();
+  if (missing !== undefined) return missing;
+  try {
+    accessSync("/dev/vhost-net", constants.R_OK | constants.W_OK);
+  } catch {
+    return "there is no /dev/vhost-net that can be opened (a guest that has it runs this: test/system/tap-vhost.test.ts)";
+  }
+  return undefined;
+}
+
 /** See the top of the file. Its loopback interface is up, and its interfaces have no IPv6 of their own accord. */
 export class NetworkNamespace {
   readonly #holder: ChildProcess;

@@ -85,6 +85,8 @@ static void close_port(struct port *port, bool keep_descriptor)
     port->waiting_to_write = false;
     uv_poll_stop(&port->poll);
     uv_close((uv_handle_t *)&port->poll, on_handle_closed);
+    if (keep_descriptor && port->vhost != NULL)
+        detach_vhost(port->vhost);
     port->transport->close(port);
     if (!keep_descriptor)
         close(port->fd);
@@ -467,7 +469,7 @@ static napi_value port_set_referenced(napi_env env, napi_callback_info info)
     return NULL;
 }
 
-/* close(keepDescriptor): safe to call again. A descriptor that is kept is the caller's. */
+/* close(keepDescriptors): safe to call again. Descriptors that are kept are the caller's. */
 static napi_value port_close(napi_env env, napi_callback_info info)
 {
     napi_value arguments[1], self;

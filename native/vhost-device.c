@@ -88,7 +88,8 @@ static int open_descriptors(struct vhost_device *device, const char **call)
     TRY("eventfd", device->call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     for (int i = 0; i < RING_COUNT; i++)
         TRY("eventfd", device->kicks[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    void *memory = mmap(NULL, RINGS_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Shared: a fork then copies nothing of it, and moves nothing away from under the kernel. */
+    void *memory = mmap(NULL, RINGS_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     TRY("mmap", memory == MAP_FAILED ? -1 : 0);
     device->memory = memory;
     return 0;

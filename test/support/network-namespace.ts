@@ -79,10 +79,10 @@ export class NetworkNamespace {
 
   /** Several commands of iproute2, a line each: "link set tap0 up". */
   async ip(lines: string): Promise<void> {
-    for (const line of lines.split("\n")) {
-      const words = line.trim().split(/\s+/);
-      if (words[0] !== "") await this.run("ip", ...words);
-    }
+    const [program, args] = this.command("ip", "-batch", "-");
+    const running = run(program, args);
+    running.child.stdin?.end(lines);
+    await running;
   }
 
   /** Starts a program in it; the caller ends it. */

@@ -26,7 +26,7 @@ export function makeButton(label: string, act: () => unknown): HTMLButtonElement
 }
 
 /** What stands in a cell: text, or an element. */
-export type Cell = string | HTMLElement;
+type Cell = string | HTMLElement;
 
 /** Fills the body of a table; without rows, it says so. */
 export function fillTable(id: string, columns: number, rows: readonly (readonly Cell[])[]): void {

@@ -4,7 +4,10 @@
   "targets": [
     {
       "target_name": "tap",
-      "sources": ["tap.c", "frame-port.c", "descriptors.c", "in-namespace.c", "pass-descriptor.c", "throw.c"],
+      "sources": [
+        "tap.c", "frame-port.c", "port.c", "descriptor-transport.c", "vhost-transport.c", "vhost-device.c", "vring.c",
+        "descriptors.c", "in-namespace.c", "pass-descriptor.c", "throw.c"
+      ],
       # 8: asynchronous clean-up hooks and type tags, both of which every Node from 15 on has.
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE", "_FILE_OFFSET_BITS=64"],
       "cflags": ["-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"],

@@ -188,15 +188,3 @@ napi_value prepare_descriptor(napi_env env, napi_callback_info info)
         return throw_errno(env, errno, "fcntl");
     return make_int32(env, fd);
 }
-
-napi_value close_descriptor(napi_env env, napi_callback_info info)
-{
-    napi_value arguments[1];
-    int32_t fd;
-    if (!read_arguments(env, info, 1, arguments, NULL) || !read_int32(env, arguments[0], &fd))
-        return NULL;
-    /* The descriptor is gone in any case; EINTR says nothing else (close(2)). */
-    if (close(fd) < 0 && errno != EINTR)
-        return throw_errno(env, errno, "close");
-    return NULL;
-}

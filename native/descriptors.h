@@ -25,7 +25,4 @@ napi_value get_device_namespace(napi_env env, napi_callback_info info);
 /* prepareDescriptor(fd): makes a descriptor that came from elsewhere non-blocking and closed by exec. */
 napi_value prepare_descriptor(napi_env env, napi_callback_info info);
 
-/* closeDescriptor(fd): of one that was opened here. Node's own `close` keeps books on what Node opened, and warns of others. */
-napi_value close_descriptor(napi_env env, napi_callback_info info);
-
 #endif

@@ -11,8 +11,9 @@ NAPI_MODULE_INIT()
 {
 #define FUNCTION(name, function) {name, NULL, function, NULL, NULL, NULL, napi_enumerable, NULL}
     const napi_property_descriptor functions[] = {
-        FUNCTION("socketPair", make_socket_pair),
+        FUNCTION("makeSocketPair", make_socket_pair),
         FUNCTION("receiveDescriptor", receive_descriptor),
+        FUNCTION("closeDescriptor", close_descriptor),
         FUNCTION("allowOnlyNetworking", allow_only_networking),
         FUNCTION("replaceProcess", replace_process),
     };

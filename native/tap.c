@@ -26,8 +26,10 @@ NAPI_MODULE_INIT()
         FUNCTION("receiveDescriptor", receive_descriptor),
     };
 #undef FUNCTION
-    napi_value class = define_frame_port(env);
-    if (class == NULL || napi_set_named_property(env, exports, "FramePort", class) != napi_ok ||
+    napi_value plain = define_port(env, false), of_vhost = define_port(env, true);
+    if (plain == NULL || of_vhost == NULL ||
+        napi_set_named_property(env, exports, "FramePort", plain) != napi_ok ||
+        napi_set_named_property(env, exports, "VhostPort", of_vhost) != napi_ok ||
         napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions) != napi_ok)
         return NULL;
     return exports;

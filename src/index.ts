@@ -43,8 +43,8 @@ export {
 } from "./backends/registry.js";
 export { WebSocketBackend, type WebSocketBackendOptions } from "./backends/web-socket-backend.js";
 export { BackendCable, type BackendCableOptions } from "./nics/backend-cable.js";
-export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
-export type { FrameQueueLimits } from "./frame-queue.js";
+export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frames/frame-switch.js";
+export type { FrameQueueLimits } from "./frames/frame-queue.js";
 export type { WebSocketClass, WebSocketLike } from "./web-socket.js";
 export { loadModule, type ModuleSource } from "./slirp/load-module.js";
 export { Slirp, type SlirpParts } from "./slirp/slirp.js";

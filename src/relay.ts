@@ -13,7 +13,7 @@ export type { ForwardOptions } from "./relay/listen-policy.js";
 export { DEFAULT_LIMITS, type RelayLimits } from "./relay/limits.js";
 export { PolicedHostNetwork, type AllowTarget } from "./relay/policed-host-network.js";
 export { createRelay, Relay, type RelayOptions } from "./relay/relay.js";
-export type { RelayLog } from "./relay/relay-log.js";
+export type { LogSink } from "./log-sink.js";
 export { RelayMetrics } from "./relay/relay-metrics.js";
 export type { CreateGateway, GatewayRequest } from "./relay/rooms.js";
 export { TargetPolicy, type TargetPolicyOptions, type Verdict } from "./relay/target-policy.js";

@@ -18,10 +18,55 @@ export type LogLevel = "debug" | "warning" | "critical" | "fatal";
 
 /** A host socket that a stack has open. */
 export interface SocketDescription {
+  /** Its number in the stack. */
   readonly descriptor: number;
+  /** What it is to the stack. */
   readonly kind: "stream" | "datagram" | "listener" | "file";
+  /** Its own end, `address:port` or a path, where it is known. */
   readonly local: string | undefined;
+  /** The other end, where there is one. */
   readonly remote: string | undefined;
+  /** Of `datagram`: what came from the host and found no room in the socket's queue. Left out where nobody counts it. */
+  readonly droppedDatagrams?: number;
+}
+
+/**
+ * State of a TCP connection towards the guest, as RFC 9293 (3.3.2) names it. `connecting`: the host is being connected to, and the guest
+ * has had no answer yet.
+ */
+export type TcpState =
+  | "connecting"
+  | "CLOSED"
+  | "LISTEN"
+  | "SYN-SENT"
+  | "SYN-RECEIVED"
+  | "ESTABLISHED"
+  | "CLOSE-WAIT"
+  | "FIN-WAIT-1"
+  | "CLOSING"
+  | "LAST-ACK"
+  | "FIN-WAIT-2"
+  | "TIME-WAIT";
+
+/** What a stack has between its guest and a host: a TCP connection, or those who exchange datagrams. */
+export interface ConnectionDescription {
+  readonly protocol: "tcp" | "udp" | "icmp";
+  /** Only of TCP. */
+  readonly state: TcpState | undefined;
+  /** Who began it: `host` through a forward, or `connect`. */
+  readonly openedBy: "guest" | "host";
+  /** Address and port in the guest, as `10.0.2.15:41010` or `[fec0::15]:41010`; for ICMP the port is 0. */
+  readonly guest: string;
+  /** Address and port of the other side, as the guest sees it. */
+  readonly remote: string;
+  /** Bytes of content that came from the guest, ever: of TCP those that were in order. */
+  readonly bytesFromGuest: number;
+  /** Bytes of content that went to the guest, ever: of TCP those that it acknowledged. */
+  readonly bytesToGuest: number;
+  /** Bytes from the guest that the host has not taken yet. */
+  readonly queuedFromGuest: number;
+  /** Bytes for the guest that it has not acknowledged yet. */
+  readonly queuedToGuest: number;
 }
 
 /** How a guest channel is opened. */
@@ -38,7 +83,9 @@ export interface GuestChannelOptions {
 
 /** An address and port of the guest's network whose bytes go to JavaScript; see src/slirp/guest-channels.ts. */
 export interface GuestChannel {
+  /** The guest's address for it. */
   readonly address: IpAddress;
+  /** The guest's port for it. */
   readonly port: number;
   /**
    * Sends bytes to the guest: how many were taken, from the front. Less than given: the rest is to be sent again when `onWritable` is
@@ -83,11 +130,13 @@ export interface GuestSocket {
 
 /** The two ends of a connection: `address:port`, IPv6 in brackets. */
 export interface GuestSocketInfo {
+  /** The guest. */
   readonly remoteAddress: string;
+  /** Who the guest sees: the gateway, and a port of its. */
   readonly localAddress: string;
 }
 
-/** See the top of the file. Every call throws or rejects with SlirpError `closed` after `close`, and what the stack failed with. */
+/** A stack as a backend, in this thread or in a worker. Every call throws or rejects with SlirpError `closed` after `close`, and what the stack failed with. */
 export interface SlirpBackend extends NetBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;
@@ -124,6 +173,8 @@ export interface SlirpBackend extends NetBackend {
   connectionInfo(): MaybePromise<string>;
   /** libslirp's ARP and NDP tables as text. */
   neighborInfo(): MaybePromise<string>;
+  /** Connections between guest and host, IPv4 and IPv6, with state and bytes; a TCP connection until it has left TIME-WAIT. */
+  connections(): MaybePromise<ConnectionDescription[]>;
   /** The host sockets that the stack has open. */
   sockets(): MaybePromise<SocketDescription[]>;
 

@@ -60,6 +60,20 @@ export interface TapOptions extends TapLinkOptions {
    */
   readonly sendBufferBytes?: number;
 
+  /**
+   * Whether frames go by vhost-net: a thread of the kernel moves them through rings in memory, instead of a system call each. `true` fails where
+   * `/dev/vhost-net` is missing or not for us, `"auto"` goes without there. What the kernel then thinks of a frame comes too late for `send`,
+   * which answers `dropped` only for what can be seen before. Default: false, as in QEMU, unless `vhostFd` or `vhostFds` is given.
+   */
+  readonly vhost?: boolean | "auto";
+  /** A descriptor of `/dev/vhost-net` that was opened elsewhere, or one for each queue. As with `fd`, the backend's once it is open. */
+  readonly vhostFd?: number;
+  readonly vhostFds?: readonly number[];
+  /** The file of vhost-net. Default `/dev/vhost-net`. */
+  readonly vhostPath?: string;
+  /** Microseconds for which vhost-net looks for more frames before it sleeps. Default 0. */
+  readonly vhostBusyPollUs?: number;
+
   /** Run with the interface's name when it is there, and before it is closed. Default: none. */
   readonly upScript?: string;
   readonly downScript?: string;

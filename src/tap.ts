@@ -22,6 +22,7 @@ export {
 export type { TapDevice } from "./backends/tap-device.js";
 export type { LinkState } from "./backends/tap-link-watch.js";
 export type { OffloadSwitches } from "./backends/tap-offloads.js";
+export type { TapVhostDetails } from "./backends/tap-vhost.js";
 export type { TapLinkOptions, TapOptions } from "./tap-options.js";
 
 registerBackend({

@@ -5,7 +5,7 @@ export {
   BroadcastChannelBackend,
   type BroadcastChannelBackendOptions,
 } from "./backends/broadcast-channel-backend.js";
-export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frame-switch.js";
+export { createSwitch, FrameSwitch, type FrameSwitchOptions } from "./frames/frame-switch.js";
 export {
   attachBroadcastChannel,
   type AttachBroadcastChannelOptions,

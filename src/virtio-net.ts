@@ -4,7 +4,7 @@
  * NIC and backend agree on its length with `NetBackend.setCapabilities`. Who has no use for what the header says treats it
  * as dead weight: it is cut off on the way in, and on the way out a zeroed one is put in front, which means "this is a
  * plain frame with complete checksums". Both happen here and nowhere else, so that the length is never a magic number. Who has
- * a use for it agrees on features; what they mean for a frame is done beside this file: `frame-checksum.ts` finishes checksums,
+ * a use for it agrees on features; what they mean for a frame is done in `frames/`: `frame-checksum.ts` finishes checksums,
  * `frame-segmenter.ts` cuts long frames, `frame-joiner.ts` joins short ones, `frame-translator.ts` does what a receiver needs.
  */
 import type { HeaderLength } from "./backend.js";
@@ -67,6 +67,9 @@ export const GsoType = {
 /** Bit of the GSO type: the first segment has CWR set. */
 export const GSO_ECN = 0x80;
 
+/** The largest number that a field of the header has room for. */
+export const MAX_HEADER_FIELD = 0xffff;
+
 /** What a header says. Reused from frame to frame: {@link readHeader} fills it in. */
 export interface VirtioNetHeader {
   /** Of {@link HeaderFlag}. */
@@ -79,6 +82,7 @@ export interface VirtioNetHeader {
   segmentBytes: number;
   /** From the frame's first byte. */
   checksumStart: number;
+  /** From `checksumStart` on: where the finished checksum is stored. */
   checksumOffset: number;
 }
 

@@ -26,7 +26,7 @@ export const WispExtensionId = {
 } as const;
 
 /** Version of the stream control extension that this code speaks. */
-export const STREAM_CONTROL_VERSION = 1;
+const STREAM_CONTROL_VERSION = 1;
 
 /** The one algorithm of the key extension: Ed25519 (RFC 8032). */
 export const KEY_ALGORITHM_ED25519 = 1;

@@ -20,7 +20,7 @@ import { WISP_HEADER_BYTES, type WispKind, writeHeader } from "./wisp.js";
 /** See the top of the file. */
 export const LISTEN_EXTENSION_ID = 0xe7;
 
-export const LISTEN_VERSION = 1;
+const LISTEN_VERSION = 1;
 
 /** Types of the extension's packets. */
 export const ListenType = { listen: 0xe1, bound: 0xe2, incoming: 0xe3 } as const;

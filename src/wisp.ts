@@ -47,9 +47,6 @@ export type WispKind = (typeof WispKind)[keyof typeof WispKind];
 /** Bytes of a packet before its payload. */
 export const WISP_HEADER_BYTES = 5;
 
-/** One server in use takes no message above 64 KiB: the payload of DATA stays below that with its header. */
-export const MAX_DATA_BYTES = 64 * 1024 - WISP_HEADER_BYTES;
-
 /** The value of `Sec-WebSocket-Protocol` by which a client asks for version 2. */
 export const WISP_V2_SUBPROTOCOL = "wisp-v2";
 

@@ -39,6 +39,7 @@ const cold = new Set([
   "api.c",
   "configure.c",
   "connecting.c",
+  "connections.c",
   "file-calls.c",
   "link-local.c",
 ]);
@@ -54,7 +55,7 @@ const wraps = [
   "ip_output", // and ours; segments.c: many segments at once
   "ip6_output",
   "m_get",
-  "if_encap",
+  "if_encap", // edge.c: no copy on the way into the area of frames
   "udp_input", // offload.c: checksums that the NIC left to us
   "udp6_input",
   "ip6_input", // and packets longer than the MTU

@@ -12,8 +12,11 @@ enum {
 
 void sbfree(struct sbuf *sb)
 {
+    uint64_t through = sb->sb_through;
+
     free(sb->sb_data);
     memset(sb, 0, sizeof(*sb));
+    sb->sb_through = through;
 }
 
 void sbreserve(struct sbuf *sb, size_t limit)
@@ -129,6 +132,7 @@ static void append(struct sbuf *sb, const char *bytes, uint32_t length)
     memcpy(sb->sb_wptr, bytes, first);
     memcpy(sb->sb_data, bytes + first, length - first);
     sb->sb_cc += length;
+    sb->sb_through += length;
     sb->sb_wptr += length;
     if (sb->sb_wptr >= sb->sb_data + sb->sb_size) {
         sb->sb_wptr -= sb->sb_size;

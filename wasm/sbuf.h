@@ -27,6 +27,7 @@ struct sbuf {
     char *sb_data; /* the ring, NULL when nothing is allocated */
     uint32_t sb_limit; /* what it may grow to */
     bool sb_touched; /* used since the last sb_trim */
+    uint64_t sb_through; /* bytes that have come through, ever: from the guest (so_rcv), to it (so_snd); of datagrams, too */
 };
 
 #ifdef SBUF_FLOW_CONTROL

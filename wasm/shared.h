@@ -1,5 +1,5 @@
 /*
- * The block of linear memory that JavaScript reads and writes between calls: src/slirp/module-memory.ts has the same fields,
+ * The block of linear memory that JavaScript reads and writes between calls: src/slirp/module-instance.ts has the same fields,
  * and a test compares both. Everything is 32 bits wide, so that one Int32Array view serves.
  */
 #ifndef SLIRP_WASM_SHARED_H

@@ -15,6 +15,16 @@
 #include "descriptors.h"
 #include "host.h"
 
+/* Streams are counted as they pass the rings (sbuf.h). */
+static void count_datagram(int fd, bool is_from_guest, int length)
+{
+    struct socket *so = descriptor_socket(fd);
+
+    if (so && length > 0) {
+        struct sbuf *counted = is_from_guest ? &so->so_rcv : &so->so_snd;
+        counted->sb_through += length;
+    }
+}
 
 int socket(int domain, int type, int protocol)
 {
@@ -161,12 +171,15 @@ ssize_t recv(int fd, void *target, size_t length, int flags)
         return -1;
     }
     struct sockaddr_storage source; /* echo sockets: the answer's sender is the one that was asked */
-    int answer = descriptor->kind == DESCRIPTOR_STREAM ?
-                     host_receive(fd, target, length) :
-                     host_receive_from(fd, target, length, (struct sockaddr *)&source);
+    bool is_stream = descriptor->kind == DESCRIPTOR_STREAM;
+    int answer = is_stream ? host_receive(fd, target, length) :
+                             host_receive_from(fd, target, length, (struct sockaddr *)&source);
+    if (!is_stream) {
+        count_datagram(fd, false, answer);
+    }
     if (answer == -EAGAIN) {
         descriptor_clear_ready(fd, SLIRP_POLL_IN);
-    } else if (answer < 0 && descriptor->kind == DESCRIPTOR_STREAM) {
+    } else if (answer < 0 && is_stream) {
         answer = -ECONNRESET; /* of any other error soread makes an orderly end, and what was cut off would look complete */
     }
     return descriptor_result(answer);
@@ -184,6 +197,7 @@ ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct
     if (answer == -EAGAIN) {
         return length; /* a full socket loses datagrams, as a full link does; it is no error to tell the guest of */
     }
+    count_datagram(fd, true, answer);
     return descriptor_result(answer);
 }
 
@@ -196,6 +210,7 @@ ssize_t recvfrom(int fd, void *restrict target, size_t length, int flags, struct
     }
     int answer = host_receive_from(fd, target, length, source);
     if (answer >= 0) {
+        count_datagram(fd, false, answer);
         *size = sockaddr_size((struct sockaddr_storage *)source);
     }
     return descriptor_result(answer);

@@ -153,6 +153,7 @@ void __wrap_sodrop(struct socket *so, int length)
 {
     sototcpcb(so)->t_dupacks = 0;
     window_scale_acknowledged(sototcpcb(so), length);
+    so->so_snd.sb_through += length;
     if (sbdrop(&so->so_snd, length)) {
         descriptor_requeue(so->s);
         so->slirp->cb->notify(so->slirp->opaque);

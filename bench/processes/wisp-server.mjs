@@ -13,7 +13,7 @@ class LoopbackSocket extends NodeTCPSocket {
 }
 
 /** Listens on loopback and answers the URL. */
-export async function startWispServer() {
+async function startWispServer() {
   logging.set_level(logging.ERROR);
   wisp.options.allow_private_ips = true;
   const server = createServer();

@@ -17,13 +17,13 @@ const TICKS_PER_SECOND = 100;
 const READY_FD = 3;
 
 /** Command lines by name. */
-export const PROGRAMS = {
+const PROGRAMS = {
   "slirp-wasm": [process.execPath, MAIN, "netns"],
   slirp4netns: ["slirp4netns"],
 };
 
 /** A port of 127.0.0.1 that nothing listens at. */
-export async function findFreePort() {
+async function findFreePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

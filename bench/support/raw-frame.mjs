@@ -5,7 +5,7 @@ export const GATEWAY_MAC = Uint8Array.of(0x52, 0x55, 10, 0, 2, 2);
 export const GUEST_ADDRESS = Uint8Array.of(10, 0, 2, 15);
 export const GATEWAY_ADDRESS = Uint8Array.of(10, 0, 2, 2);
 
-export const HEADERS_BYTES = 54;
+const HEADERS_BYTES = 54;
 /** The payload is this byte, over and over. */
 const FILL = 0x78;
 const FILL_WORD = (FILL << 8) | FILL;

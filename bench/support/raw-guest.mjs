@@ -140,7 +140,7 @@ export class RawGuest {
 }
 
 /** An ARP packet of ours (RFC 826), padded to the least length of a frame. */
-export function arpFrame(operation, targetAddress, targetMac) {
+function arpFrame(operation, targetAddress, targetMac) {
   const frame = new Uint8Array(60);
   frame.set(operation === 1 ? [255, 255, 255, 255, 255, 255] : GATEWAY_MAC, 0);
   frame.set(GUEST_MAC, 6);

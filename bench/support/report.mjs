@@ -22,7 +22,7 @@ import { summarize, summarizeRatio } from "./statistics.mjs";
  */
 
 /** What the figures stand for only together with. */
-export function describeMachine() {
+function describeMachine() {
   return { cpu: `${cpus().length} x ${cpus()[0]?.model}`, node: process.version };
 }
 

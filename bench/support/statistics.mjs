@@ -1,7 +1,7 @@
 // What is said of a series of measurements: its median and its range. Means are left out: on a shared machine a single
 // disturbed round would move them.
 
-export function median(values) {
+function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

@@ -23,6 +23,22 @@ export const NE2K_MODULES = ["8390", "ne2k-pci"];
 /** Random bytes from QEMU, so that the guest does not wait for its own noise. */
 export const VIRTIO_RNG_MODULES = ["virtio-rng"];
 
+/**
+ * What a guest needs to have TAPs of its own, on vhost-net and in bridges, and slow ways out of them. They lie beside the image, for those
+ * who ask: a guest loads all that is in it.
+ */
+export const TAP_MODULES = [
+  "tun",
+  "tap",
+  "vhost_iotlb",
+  "vhost",
+  "vhost_net",
+  "llc",
+  "stp",
+  "bridge",
+  "sch_tbf",
+];
+
 /** Kernel and packages write the same name with either sign. */
 const normalize = (name) => name.replaceAll("-", "_");
 

@@ -31,7 +31,7 @@ export function installCommand(packages) {
 }
 
 /** Whether this process may install packages. */
-export function probeMachine() {
+function probeMachine() {
   const isRoot = process.getuid?.() === 0;
   return { isRoot, canApt: isRoot && findCommand("apt-get") !== undefined };
 }

@@ -16,7 +16,7 @@ const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 const runningChildren = new Set();
 
 /** PATH with the system folders added behind what the user has set. */
-export function searchPath(env = process.env) {
+function searchPath(env = process.env) {
   const folders = (env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
   return [...folders, ...SYSTEM_FOLDERS.filter((folder) => !folders.includes(folder))];
 }

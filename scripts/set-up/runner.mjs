@@ -34,7 +34,7 @@ export class StepError extends Error {
 }
 
 /** Which of a step's programs are not on PATH. */
-export function missingNeeds(step, ctx) {
+function missingNeeds(step, ctx) {
   return (step.needs ?? []).filter((need) => !ctx.has(need.command));
 }
 

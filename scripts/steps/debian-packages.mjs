@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { installCommand } from "../set-up/context.mjs";
 
 /** Each with what lacks without it. */
-export const PROGRAMS = [
+const PROGRAMS = [
   { command: "emcc", package: "emscripten", purpose: "to compile the WebAssembly module" },
   { command: "patch", package: "patch", purpose: "to patch libslirp's source" },
   { command: "bzip2", package: "bzip2", purpose: "to unpack libslirp's source" },
@@ -20,6 +20,7 @@ export const PROGRAMS = [
   { command: "tshark", package: "tshark", purpose: "to read captures back in tests" },
   { command: "websockify", package: "websockify", purpose: "to test against a relay of others" },
   { command: "ip", package: "iproute2", purpose: "for network namespaces in tests" },
+  { command: "iperf3", package: "iperf3", purpose: "for traffic of others in tests" },
   { command: "curl", package: "curl", purpose: "for tests in network namespaces" },
   { command: "slirp4netns", package: "slirp4netns", purpose: "to compare ours with" },
   { command: "podman", package: "podman", purpose: "to test containers on our network" },

@@ -1,27 +1,24 @@
 // Makes the guest that runs under QEMU: Debian's 64-bit kernel for clouds (unpacked, never installed) and
 // an initrd of ours. Its agent listens on the second serial port, as that of the guest under v86.
 
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildInitrd, guestSources } from "../guest/initrd.mjs";
+import { buildInitrdOf, GUEST_STEP } from "../guest/guest-step.mjs";
 import {
   findModules,
   listFiles,
+  TAP_MODULES,
   VIRTIO_NET_MODULES,
   VIRTIO_RNG_MODULES,
 } from "../guest/modules.mjs";
-import {
-  fetchParts,
-  partsBelow,
-  PROGRAM_PACKAGES,
-  programFiles,
-  readPrograms,
-} from "../guest/parts.mjs";
+import { fetchParts, PROGRAM_PACKAGES, programFiles, readPrograms } from "../guest/parts.mjs";
 
 const FOLDER = "build/guest/qemu";
 /** Depends on the kernel of the day, whose name has its version. */
 const KERNEL_META_PACKAGE = "linux-image-cloud-amd64";
 const MODULES = [...VIRTIO_NET_MODULES, ...VIRTIO_RNG_MODULES];
+/** Where the modules lie that are not in the image, one file each. */
+const EXTRA_FOLDER = "modules";
 const PROGRAMS = programFiles({
   triplet: "x86_64-linux-gnu",
   loader: "lib64/ld-linux-x86-64.so.2",
@@ -50,10 +47,13 @@ function collectParts(folderOf, kernelPackage) {
   const boot = join(kernelFolder, "boot");
   const image = readdirSync(boot).find((name) => name.startsWith("vmlinuz-"));
   if (image === undefined) throw new Error(`the package ${kernelPackage} has no vmlinuz in /boot`);
-  const modules = [...findModules(listFiles(join(kernelFolder, "lib/modules")), MODULES)];
+  const all = listFiles(join(kernelFolder, "lib/modules"));
+  const modules = [...findModules(all, MODULES)];
+  const extra = [...findModules(all, TAP_MODULES)];
   return new Map([
     ["kernel", readFileSync(join(boot, image))],
     ...modules.map(([name, path]) => [`modules/${name}`, readFileSync(path)]),
+    ...extra.map(([name, path]) => [`extra/${name}`, readFileSync(path)]),
     ...readPrograms(PROGRAMS, folderOf, "programs/"),
   ]);
 }
@@ -61,15 +61,10 @@ function collectParts(folderOf, kernelPackage) {
 export default {
   name: "guest-qemu",
   describe: "guest for QEMU (64-bit Linux) out of Debian packages",
-  needs: [
-    { command: "apt-get", package: "apt" },
-    { command: "dpkg-deb", package: "dpkg" },
-  ],
-  optional: true,
+  ...GUEST_STEP,
 
-  inputs: (ctx) => guestSources(ctx.root),
-
-  outputs: (ctx) => ["vmlinuz", "initrd", "image.json"].map((name) => join(ctx.root, FOLDER, name)),
+  outputs: (ctx) =>
+    ["vmlinuz", "initrd", EXTRA_FOLDER, "image.json"].map((name) => join(ctx.root, FOLDER, name)),
 
   async run(ctx) {
     let kernelPackage = "";
@@ -81,17 +76,19 @@ export default {
         return [kernelPackage, ...PROGRAM_PACKAGES];
       },
       collect: (folderOf) => collectParts(folderOf, kernelPackage),
-      key: JSON.stringify([KERNEL_META_PACKAGE, PROGRAM_PACKAGES, MODULES, PROGRAMS]),
+      key: JSON.stringify([KERNEL_META_PACKAGE, PROGRAM_PACKAGES, MODULES, TAP_MODULES, PROGRAMS]),
     });
-    ctx.progress("writing the initrd");
     const folder = join(ctx.root, FOLDER);
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "vmlinuz"), parts.get("kernel"));
-    const initrd = buildInitrd(ctx.root, {
-      files: partsBelow(parts, "programs/"),
-      modules: partsBelow(parts, "modules/"),
-    });
+    const initrd = buildInitrdOf(ctx, parts);
     writeFileSync(join(folder, "initrd"), initrd);
+    const extra = join(folder, EXTRA_FOLDER);
+    rmSync(extra, { recursive: true, force: true });
+    mkdirSync(extra);
+    for (const [name, data] of partsBelow(parts, "extra/")) {
+      writeFileSync(join(extra, `${name}.ko`), data);
+    }
     const image = { commandLine: COMMAND_LINE };
     writeFileSync(join(folder, "image.json"), JSON.stringify(image, undefined, 2) + "\n");
   },

@@ -6,15 +6,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { readCpio } from "../guest/cpio.mjs";
-import { buildInitrd, guestSources } from "../guest/initrd.mjs";
+import { buildInitrdOf, GUEST_STEP } from "../guest/guest-step.mjs";
 import { findModules, NE2K_MODULES, VIRTIO_NET_MODULES } from "../guest/modules.mjs";
-import {
-  fetchParts,
-  partsBelow,
-  PROGRAM_PACKAGES,
-  programFiles,
-  readPrograms,
-} from "../guest/parts.mjs";
+import { fetchParts, PROGRAM_PACKAGES, programFiles, readPrograms } from "../guest/parts.mjs";
 
 const FOLDER = "build/guest/v86";
 const KERNEL_PACKAGE = "debian-installer-12-netboot-i386";
@@ -80,13 +74,7 @@ function hashImage(files) {
 export default {
   name: "guest-v86",
   describe: "guest for v86 (32-bit Linux) out of Debian packages",
-  needs: [
-    { command: "apt-get", package: "apt" },
-    { command: "dpkg-deb", package: "dpkg" },
-  ],
-  optional: true,
-
-  inputs: (ctx) => guestSources(ctx.root),
+  ...GUEST_STEP,
 
   outputs: (ctx) =>
     [...Object.values(IMAGE_FILES), "image.json"].map((name) => join(ctx.root, FOLDER, name)),
@@ -100,11 +88,7 @@ export default {
       collect: collectParts,
       key: JSON.stringify([packages, MODULES, PROGRAMS]),
     });
-    ctx.progress("writing the initrd");
-    const initrd = buildInitrd(ctx.root, {
-      files: partsBelow(parts, "programs/"),
-      modules: partsBelow(parts, "modules/"),
-    });
+    const initrd = buildInitrdOf(ctx, parts);
     const files = {
       kernel: padToWord(parts.get("kernel")),
       initrd,

@@ -41,7 +41,7 @@ function bothWays(source) {
  * @param {{ package: string, version: string, suites: string[], files: SourceFile[] }} source
  * @throws {Error} that names the file and, where its content differs, both sums
  */
-export function verifyFile(folder, file, source) {
+function verifyFile(folder, file, source) {
   const path = join(folder, file.name);
   if (!existsSync(path)) {
     throw new Error(`libslirp's source file ${file.name} is not in ${folder}. ${bothWays(source)}`);

@@ -21,11 +21,17 @@ function whySkipped(test) {
   return NO_REASON;
 }
 
+/** What failed, with the first line of the error: the whole of it stands far above the tally. */
+function failure(name, errors) {
+  const message = errors?.[0]?.message?.split("\n", 1)[0];
+  return message ? `${name}: ${message}` : name;
+}
+
 /** Errors of a suite itself (its hooks) and of those in it; the tests tell of their own. */
 function countSuiteErrors(parent, failures) {
   for (const suite of parent.children.suites()) {
-    const isSelfFailed = suite.errors().length > 0;
-    if (isSelfFailed) failures.push(`${nameOf(suite)} (a hook)`);
+    const errors = suite.errors();
+    if (errors.length > 0) failures.push(failure(`${nameOf(suite)} (a hook)`, errors));
     countSuiteErrors(suite, failures);
   }
 }
@@ -37,18 +43,23 @@ function countSuiteErrors(parent, failures) {
 export function countResults(modules, unhandledErrors) {
   const tally = { passed: 0, failures: [], skipped: [] };
   for (const module of modules) {
-    if (module.errors().length > 0) {
-      tally.failures.push(`${relative(process.cwd(), module.moduleId)} (the file itself)`);
+    const errors = module.errors();
+    if (errors.length > 0) {
+      const name = `${relative(process.cwd(), module.moduleId)} (the file itself)`;
+      tally.failures.push(failure(name, errors));
     }
     countSuiteErrors(module, tally.failures);
     for (const test of module.children.allTests()) {
       const result = test.result();
       if (result.state === "passed") tally.passed += 1;
-      else if (result.state === "failed") tally.failures.push(nameOf(test));
-      else tally.skipped.push({ name: nameOf(test), reason: whySkipped(test) });
+      else if (result.state === "failed") {
+        tally.failures.push(failure(nameOf(test), result.errors));
+      } else tally.skipped.push({ name: nameOf(test), reason: whySkipped(test) });
     }
   }
-  unhandledErrors.forEach(() => tally.failures.push("an error outside of any test"));
+  for (const error of unhandledErrors) {
+    tally.failures.push(failure("an error outside of any test", [error]));
+  }
   return tally;
 }
 

@@ -14,6 +14,16 @@ const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
 /** A folder that has addons of one's own, before all others: another build of them, say. */
 const FOLDER_VARIABLE = "SLIRP_WASM_ADDONS";
 
+/** What every addon has for descriptors from another process; see native/pass-descriptor.h. All throw Errors with the system's `code`. */
+export interface DescriptorCalls {
+  /** Two ends of a unix stream. */
+  makeSocketPair(): [ours: number, theirs: number];
+  /** -1 where the message that came has none. */
+  receiveDescriptor(socketFd: number): number;
+  /** Of one that an addon opened or received; Node's `close` warns of those. */
+  closeDescriptor(fd: number): void;
+}
+
 const loaded = new Map<string, unknown>();
 
 /**

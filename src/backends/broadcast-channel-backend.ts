@@ -1,15 +1,15 @@
 /**
  * BACKEND `inbrowser`: the guests of other tabs, and the stack that one of them has (`src/nics/broadcast-channel-nic.ts`). The format is
- * v86's own (`src/frame-channel.ts`), so that guests on v86's network are reached as well.
+ * v86's own (`src/frames/frame-channel.ts`), so that guests on v86's network are reached as well.
  *
  * A BroadcastChannel always takes what it is given and tells nobody how much of it waits; so does this backend. A guest's own TCP is what
  * bounds it.
  */
 import { SendStatus } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { FrameChannel, frameChannelName } from "../frame-channel.js";
-import { FramePort } from "../frame-port.js";
-import type { FrameQueueLimits } from "../frame-queue.js";
+import { FrameChannel, frameChannelName } from "../frames/frame-channel.js";
+import { FramePort } from "../frames/frame-port.js";
+import type { FrameQueueLimits } from "../frames/frame-queue.js";
 import { ETHERNET_HEADER_LENGTH } from "../virtio-net.js";
 import type { BackendKind } from "./registry.js";
 
@@ -21,7 +21,7 @@ export interface BroadcastChannelBackendOptions {
   readonly limits?: FrameQueueLimits;
 }
 
-/** See the top of the file. */
+/** The network of other tabs, on a BroadcastChannel: to the guest of this tab it is a cable. */
 export class BroadcastChannelBackend extends FramePort {
   readonly #channel: FrameChannel;
 

@@ -6,13 +6,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { loadAddon } from "../addons/load-addon.js";
+import { loadAddon, type DescriptorCalls } from "../addons/load-addon.js";
 
-/** See native/pass-descriptor.h and native/give-up.h. All throw Errors with the system's `code`. */
-export interface NetnsAddon {
-  socketPair(): [number, number];
-  /** -1 where the message that came has none. */
-  receiveDescriptor(socketFd: number): number;
+/** See native/give-up.h. All throw Errors with the system's `code`. */
+export interface NetnsAddon extends DescriptorCalls {
   /** For all threads and for good; see native/give-up.c for what is left. */
   allowOnlyNetworking(): void;
   /** Throws, or does not return. The program keeps the descriptors, and no others of Node's. */

@@ -6,7 +6,7 @@
  */
 import type { SendStatus } from "../backend.js";
 import { SendStatus as Status } from "../backend.js";
-import { FramePort } from "../frame-port.js";
+import { FramePort } from "../frames/frame-port.js";
 import {
   loadTapAddon,
   PORT_ANSWERS,
@@ -44,7 +44,7 @@ export class PacketSocket extends FramePort {
       else if (event === PortEvent.writable) this.notifyWritable();
       else this.#end(value);
     };
-    this.#port = new addon.FramePort(fd, bytes, offsets, lengths, answers, onEvent, true);
+    this.#port = new addon.FramePort(fd, true, bytes, offsets, lengths, answers, onEvent);
     this.#port.setReading(true);
   }
 

@@ -1,7 +1,7 @@
 /**
  * The native addon behind TAP devices (native/tap.c) as TypeScript sees it, and the kernel's numbers (linux/if_tun.h).
  */
-import { loadAddon } from "../addons/load-addon.js";
+import { loadAddon, type DescriptorCalls } from "../addons/load-addon.js";
 
 /** What a {@link FramePort} tells its callback: what happened, and the count or errno that goes with it. */
 export const PortEvent = { frames: 0, writable: 1, failed: 2 } as const;
@@ -19,10 +19,13 @@ export const PortAnswer = {
   bytes: 3,
   /** Frames read, since the port was made, that could not be handed on. */
   unreadable: 4,
+  /** Of a port on vhost-net: how often it woke the kernel, and was woken. */
+  kicks: 5,
+  calls: 6,
 } as const;
 
 /** Entries of the array for answers. */
-export const PORT_ANSWERS = 5;
+export const PORT_ANSWERS = 7;
 
 /** Pieces that `sendGathered` takes. */
 export const MAX_PIECES = 64;
@@ -38,25 +41,44 @@ export interface FramePort {
   pause(): boolean;
   setHeaders(kernelLength: number, nicLength: number, bigEndian: boolean): void;
   setReferenced(on: boolean): void;
-  /** A descriptor that is kept is the caller's. */
-  close(keepDescriptor: boolean): void;
+  /** Frames that were taken and not passed on yet. Where that is not 0, the event `writable` tells when there are none. */
+  drain(): number;
+  /** Forgets what waits to be read in memory of ours, which only vhost-net has. */
+  discard(): void;
+  /** Descriptors that are kept are the caller's. */
+  close(keepDescriptors: boolean): void;
 }
 
-/** Makes a port, which owns the descriptor from then on. */
-export type FramePortClass = new (
-  fd: number,
+/** What every port is given at last: where messages go, and who is told. */
+export type PortMemory = [
   bytes: Uint8Array,
   offsets: Uint32Array,
   lengths: Uint32Array,
   answers: Uint32Array,
   callback: (event: number, value: number) => void,
+];
+
+/** Makes a port, which owns the descriptor from then on. */
+export type FramePortClass = new (
+  fd: number,
   /** False where messages are no frames and may be shorter than an Ethernet header. */
   isEthernet: boolean,
+  ...memory: PortMemory
+) => FramePort;
+
+/** Makes a port on vhost-net, which owns both descriptors from then on. The TAP's header, if any, has 12 bytes. */
+export type VhostPortClass = new (
+  tapFd: number,
+  vhostFd: number,
+  tapHasHeader: boolean,
+  busyPollUs: number,
+  ...memory: PortMemory
 ) => FramePort;
 
 /** See native/descriptors.h. All throw Errors with the system's `code`. */
-export interface TapAddon {
+export interface TapAddon extends DescriptorCalls {
   readonly FramePort: FramePortClass;
+  readonly VhostPort: VhostPortClass;
   /** A negative namespace is the thread's own. */
   openTun(path: string, namespaceFd: number): number;
   openNetlink(namespaceFd: number, groups: number): number;
@@ -65,10 +87,6 @@ export interface TapAddon {
   control(fd: number, request: TunRequest, value: number): number;
   getDeviceNamespace(fd: number): number;
   prepareDescriptor(fd: number): number;
-  /** Of one that was opened by the addon; Node's `close` warns of those. */
-  closeDescriptor(fd: number): void;
-  makeSocketPair(): [ours: number, theirs: number];
-  receiveDescriptor(socket: number): number;
 }
 
 /** Flags of an interface (`IFF_…`). */

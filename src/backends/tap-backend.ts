@@ -5,41 +5,47 @@
  * Frames go out at once, one system call each, and the kernel itself keeps those towards the guest (1000, unless `txqueuelen` says
  * otherwise) until they are read: there is no queue here, so that nothing can be lost in one. When the kernel takes no more, the rest is
  * the NIC's to keep until `onWritable`. Only one frame is ever held: the one that `peek` looked at.
+ *
+ * By vhost-net frames go through rings instead (native/vring.h). What is in them when a backend is closed is waited for, as if it had gone
+ * out at once; that the interface is down is known by what netlink said of it.
  */
 import { constants } from "node:os";
-import {
+import type {
+  BackendCallbacks,
+  BackendStatistics,
+  FrameBatch,
+  HeaderLength,
+  NetBackend,
+  SendResult,
   SendStatus,
-  type BackendCallbacks,
-  type BackendStatistics,
-  type FrameBatch,
-  type HeaderLength,
-  type NetBackend,
-  type SendResult,
 } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
+import { FrameCounters } from "../frames/frame-counters.js";
 import {
-  MAX_PIECES,
   PORT_ANSWERS,
   PortAnswer,
   PortEvent,
-  PortStatus,
   type FramePort,
+  type PortMemory,
   type TapAddon,
 } from "./tap-addon.js";
 import { claimDescriptor, unclaimDescriptor, type TapDescriptor } from "./tap-descriptor.js";
 import { TapDevice } from "./tap-device.js";
-import { TapCounters } from "./tap-counters.js";
-import { codeOf, deviceError, errnoError } from "./tap-errors.js";
+import { deviceError, errnoError } from "./tap-errors.js";
 import { LinkWatch, type LinkState } from "./tap-link-watch.js";
+import { DrainWait, openTapPort } from "./tap-port.js";
 import { PeekedFrame } from "./tap-peeked-frame.js";
 import { ReceiveArea } from "./tap-receive.js";
 import type { DownScript } from "./tap-script.js";
+import { TapTransmit } from "./tap-transmit.js";
+import { VHOST_HEADER_BYTES, type TapVhostDetails, type VhostQueue } from "./tap-vhost.js";
 
-const STATUS = {
-  [PortStatus.taken]: SendStatus.taken,
-  [PortStatus.dropped]: SendStatus.dropped,
-  [PortStatus.mustWait]: SendStatus.mustWait,
-} as const;
+/** What a backend has beside its descriptor. */
+export interface TapBackendParts {
+  readonly downScript?: DownScript | undefined;
+  /** vhost-net, or why frames go without. */
+  readonly vhost: VhostQueue | string;
+}
 
 /** See the top of the file. */
 export class TapBackend implements NetBackend {
@@ -55,33 +61,50 @@ export class TapBackend implements NetBackend {
 
   readonly #fd: number;
   readonly #downScript: DownScript | undefined;
+  readonly #addon: TapAddon;
+  readonly #vhost: VhostQueue | undefined;
+  readonly #whyNotVhost: string | undefined;
   readonly #port: FramePort;
   readonly #watch: LinkWatch;
   readonly #batch = ReceiveArea.forBatches();
   readonly #peeked = new PeekedFrame();
   readonly #answers = new Uint32Array(PORT_ANSWERS);
-  readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  readonly #counters = new TapCounters();
+  readonly #transmit: TapTransmit;
+  readonly #counters = new FrameCounters();
   #callbacks: BackendCallbacks | undefined;
   #headerLength: HeaderLength = 0;
   #receiving = false;
   #failed = false;
   #closing: Promise<void> | undefined;
+  readonly #drainWait = new DrainWait();
 
-  /** The descriptor is the backend's from then on, unless this throws. The script is run before the device is closed. */
-  constructor(addon: TapAddon, descriptor: TapDescriptor, downScript?: DownScript) {
+  /** The descriptors are the backend's from then on, unless this throws. The script is run before the device is closed. */
+  constructor(addon: TapAddon, descriptor: TapDescriptor, { downScript, vhost }: TapBackendParts) {
     claimDescriptor(descriptor.fd);
+    this.#addon = addon;
     this.#downScript = downScript;
+    this.#vhost = typeof vhost === "string" ? undefined : vhost;
+    this.#whyNotVhost = typeof vhost === "string" ? vhost : undefined;
     this.#fd = descriptor.fd;
     this.interfaceName = descriptor.name;
     this.name = `tap:${descriptor.name}`;
     try {
-      this.device = new TapDevice(addon, descriptor);
+      const pinned = this.#vhost ? VHOST_HEADER_BYTES : undefined;
+      this.device = new TapDevice(addon, descriptor, pinned);
       this.#port = this.#openPort(addon, descriptor);
     } catch (cause) {
       unclaimDescriptor(descriptor.fd);
-      throw deviceError(`${this.name} cannot be used`, cause);
+      throw cause instanceof SlirpError ? cause : deviceError(`${this.name} cannot be used`, cause);
     }
+    this.#transmit = new TapTransmit({
+      port: this.#port,
+      answers: this.#answers,
+      counters: this.#counters,
+      leadsNowhere: () => this.#leadsNowhere(),
+      onGone: (error) => {
+        this.#failSoon(error);
+      },
+    });
     this.#watch = new LinkWatch(addon, descriptor, (state) => {
       this.#onLinkState(state);
     });
@@ -91,12 +114,14 @@ export class TapBackend implements NetBackend {
     this.#updateHeaders();
   }
 
-  #openPort(addon: TapAddon, { fd }: TapDescriptor): FramePort {
+  #openPort(addon: TapAddon, descriptor: TapDescriptor): FramePort {
     const { bytes, offsets, lengths } = this.#batch;
     const onEvent = (event: number, value: number): void => {
       this.#onEvent(event, value);
     };
-    return new addon.FramePort(fd, bytes, offsets, lengths, this.#answers, onEvent, true);
+    const memory: PortMemory = [bytes, offsets, lengths, this.#answers, onEvent];
+    const way = { vhost: this.#vhost, hasHeader: this.device.hasHeader };
+    return openTapPort(addon, descriptor, way, memory);
   }
 
   get callbacks(): BackendCallbacks | undefined {
@@ -114,38 +139,25 @@ export class TapBackend implements NetBackend {
     return this.#fd;
   }
 
+  /** Whether frames go by vhost-net, and how often that woke anybody. */
+  get vhost(): TapVhostDetails {
+    const [kicks, calls] = [this.#answers[PortAnswer.kicks]!, this.#answers[PortAnswer.calls]!];
+    return { isUsed: this.#vhost !== undefined, reason: this.#whyNotVhost, kicks, calls };
+  }
+
   send(frame: Uint8Array): SendStatus {
     this.#assertOpen("send");
-    if (!this.device.isEnabled) return this.#dropDisabled(1);
-    return this.#settle(this.#port.send(frame), frame.length);
+    return this.#transmit.send(frame);
   }
 
   sendGathered(pieces: readonly Uint8Array[]): SendStatus {
     this.#assertOpen("sendGathered");
-    if (!this.device.isEnabled) return this.#dropDisabled(1);
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    const few = pieces.length <= MAX_PIECES ? pieces : [Buffer.concat(pieces, length)];
-    return this.#settle(this.#port.sendGathered(few), length);
+    return this.#transmit.sendGathered(pieces);
   }
 
   sendBatch(batch: FrameBatch): SendResult {
     this.#assertOpen("sendBatch");
-    const { bytes, offsets, lengths, count } = batch;
-    if (!this.device.isEnabled) {
-      const status = count > 0 ? this.#dropDisabled(count) : SendStatus.taken;
-      return Object.assign(this.#result, { status, consumed: count, dropped: count });
-    }
-    const status = this.#port.sendBatch(bytes, offsets, lengths, count);
-    const consumed = this.#answers[PortAnswer.consumed]!;
-    const dropped = this.#answers[PortAnswer.dropped]!;
-    const result = this.#result;
-    result.consumed = consumed;
-    result.dropped = dropped;
-    if (status === PortStatus.mustWait) result.status = SendStatus.mustWait;
-    else result.status = dropped > 0 ? SendStatus.dropped : SendStatus.taken;
-    this.#counters.countSent(consumed - dropped, this.#answers[PortAnswer.bytes]!);
-    if (dropped > 0) this.#countDrops(dropped);
-    return result;
+    return this.#transmit.sendBatch(batch);
   }
 
   enableReceive(): void {
@@ -176,7 +188,7 @@ export class TapBackend implements NetBackend {
       throw new RangeError(text);
     }
     this.#peeked.moveTo(target);
-    this.#counters.countReceived({ count: 1, lengths: Uint32Array.of(length) }, this.#headerLength);
+    this.#counters.countReceived(length - this.#headerLength);
     return length;
   }
 
@@ -188,8 +200,10 @@ export class TapBackend implements NetBackend {
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.#assertOpen("setCapabilities");
     this.device.agree(features, headerLength);
-    if (!this.#peeked.reshape(this.#headerLength, headerLength)) this.#counters.countReceiveDrop();
+    if (!this.#peeked.reshape(this.#headerLength, headerLength))
+      this.#counters.countReceiveDrops(1);
     this.#headerLength = headerLength;
+    this.#transmit.headerLength = headerLength;
     this.#updateHeaders();
   }
 
@@ -202,6 +216,7 @@ export class TapBackend implements NetBackend {
     this.#assertOpen("setQueueEnabled");
     // A descriptor without queue is an error to the event loop: nobody may be watching it.
     const owesWritable = !on && this.#port.pause();
+    if (on && !this.device.isEnabled) this.#port.discard();
     try {
       this.device.setEnabled(on);
     } finally {
@@ -209,13 +224,13 @@ export class TapBackend implements NetBackend {
       // What waits to be sent is dropped now, which is for the NIC to find out.
       if (owesWritable) queueMicrotask(() => this.#callbacks?.onWritable?.());
     }
-    if (!on && this.#peeked.drop()) this.#counters.countReceiveDrop();
+    if (!on && this.#peeked.drop()) this.#counters.countReceiveDrops(1);
   }
 
   statistics(): BackendStatistics {
     this.#assertOpen("statistics");
     const lost = this.#answers[PortAnswer.unreadable]! + this.#watch.droppedByKernel();
-    return this.#counters.snapshot(lost);
+    return this.#counters.snapshot(0, lost);
   }
 
   /** An open backend that receives keeps the process alive; after `unref` it does not. */
@@ -249,12 +264,18 @@ export class TapBackend implements NetBackend {
    */
   releaseDescriptor(): number {
     this.#assertOpen("releaseDescriptor");
+    this.abandon();
+    if (this.#vhost) this.#addon.closeDescriptor(this.#vhost.fd);
+    return this.#fd;
+  }
+
+  /** Opening has failed elsewhere: all descriptors are the caller's again. */
+  abandon(): void {
     this.#closing = Promise.resolve();
     this.#callbacks = undefined;
     this.#downScript?.cancel();
     this.#watch.close();
     this.#closePort(true);
-    return this.#fd;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -269,6 +290,8 @@ export class TapBackend implements NetBackend {
         this.#port.setReading(false);
         await this.#downScript.run();
       }
+      // What `send` took is the kernel's to lose, not ours.
+      if (this.#vhost && !this.#failed) await this.#drainWait.wait(this.#port);
     } finally {
       this.#closePort(false);
     }
@@ -285,6 +308,7 @@ export class TapBackend implements NetBackend {
   }
 
   #onEvent(event: number, value: number): void {
+    if (this.#closing) return this.#drainWait.end();
     if (event === PortEvent.frames) this.#pushBatch(value);
     else if (event === PortEvent.writable) this.#callbacks?.onWritable?.();
     else this.#fail(errnoError(value, "read"));
@@ -292,7 +316,7 @@ export class TapBackend implements NetBackend {
 
   #pushBatch(count: number): void {
     this.#batch.count = count;
-    this.#counters.countReceived(this.#batch, this.#headerLength);
+    this.#counters.countBatch(this.#batch, this.#headerLength);
     this.#callbacks?.onFrames(this.#batch);
   }
 
@@ -308,7 +332,7 @@ export class TapBackend implements NetBackend {
     if (this.#closing || !this.#receiving || !this.#callbacks) return;
     const batch = this.#peeked.takeBatch();
     if (!batch) return;
-    this.#counters.countReceived(batch, this.#headerLength);
+    this.#counters.countBatch(batch, this.#headerLength);
     this.#callbacks.onFrames(batch);
   }
 
@@ -326,25 +350,10 @@ export class TapBackend implements NetBackend {
     }
   }
 
-  #settle(status: number, framedLength: number): SendStatus {
-    if (status === PortStatus.taken) {
-      this.#counters.countSent(1, framedLength - this.#headerLength);
-    } else if (status === PortStatus.dropped) {
-      this.#countDrops(1);
-    }
-    return STATUS[status as keyof typeof STATUS];
-  }
-
-  /** The kernel would take them, and nobody see them. */
-  #dropDisabled(count: number): SendStatus {
-    this.#counters.countSendDrops(count);
-    return SendStatus.dropped;
-  }
-
-  #countDrops(count: number): void {
-    this.#counters.countSendDrops(count);
-    const error = errnoError(this.#answers[PortAnswer.errno]!, "write");
-    if (codeOf(error) === "EBADFD") this.#failSoon(error);
+  /** Whether the kernel would take frames, and nobody see them. */
+  #leadsNowhere(): boolean {
+    if (!this.device.isEnabled) return true;
+    return this.#vhost !== undefined && (this.#failed || this.#watch.isDown());
   }
 
   /** Not from within a call that the NIC itself makes. */

@@ -28,7 +28,7 @@ export interface TapDescriptor {
 const MAX_NAME_BYTES = 15;
 
 /** @throws SlirpError `invalidConfiguration` for what the kernel would refuse, or cut short in silence */
-export function checkInterfaceName(name: string): void {
+function checkInterfaceName(name: string): void {
   const bytes = new TextEncoder().encode(name).length;
   const quoted = JSON.stringify(name);
   let problem: string | undefined;

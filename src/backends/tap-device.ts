@@ -39,22 +39,29 @@ export class TapDevice {
   readonly #fd: number;
   readonly #switches: OffloadSwitches = { checksum: true, segmentation: true };
   #kernelHeader = 0;
+  /** The header's length that somebody else relies on. */
+  readonly #pinnedHeader: HeaderLength | undefined;
   #probed: number | undefined;
   #agreed = 0;
   #bigEndian = false;
   #enabled = true;
 
-  /** Puts what a device remembers of its last user to a known state. @throws SlirpError `deviceFailed` */
-  constructor(addon: TapAddon, { fd, name, flags }: TapDescriptor) {
+  /**
+   * Puts what a device remembers of its last user to a known state. A header whose length is given keeps it.
+   * @throws SlirpError `deviceFailed`
+   */
+  constructor(addon: TapAddon, { fd, name, flags }: TapDescriptor, pinnedHeader?: HeaderLength) {
     this.#addon = addon;
     this.#fd = fd;
     this.name = name;
     this.hasHeader = (flags & TunFlag.header) !== 0;
     this.isMultiQueue = (flags & TunFlag.multiQueue) !== 0;
+    this.#pinnedHeader = pinnedHeader;
     if (!this.hasHeader) return;
+    const header = pinnedHeader ?? PLAIN_HEADER_BYTES;
     this.#control(TunRequest.setOffload, 0, "its offloads cannot be switched off");
-    this.#control(TunRequest.setHeaderLength, PLAIN_HEADER_BYTES, "its header cannot be set");
-    this.#kernelHeader = PLAIN_HEADER_BYTES;
+    this.#control(TunRequest.setHeaderLength, header, "its header cannot be set");
+    this.#kernelHeader = header;
   }
 
   /** Bytes before each frame in the kernel. */
@@ -83,6 +90,7 @@ export class TapDevice {
   /** Header lengths that the kernel itself can have before frames; the others are the port's work. */
   probeHeaderLengths(): HeaderLength[] {
     if (!this.hasHeader) return [0];
+    if (this.#pinnedHeader !== undefined) return [this.#pinnedHeader];
     const before = this.#kernelHeader;
     const lengths = HEADER_LENGTHS.filter((length) => length !== 0 && this.#trySetHeader(length));
     this.#control(TunRequest.setHeaderLength, before, "its header cannot be set back");
@@ -104,7 +112,7 @@ export class TapDevice {
     if (problem !== undefined) throw this.#incapable(problem);
     this.#setOffloads(wanted, this.#switches);
     this.#agreed = wanted;
-    if (this.hasHeader && !this.isMultiQueue && headerLength !== this.#kernelHeader) {
+    if (this.hasHeader && !this.#isShared && headerLength !== this.#kernelHeader) {
       this.#trySetHeader(headerLength === 0 ? PLAIN_HEADER_BYTES : headerLength);
     }
   }
@@ -190,6 +198,11 @@ export class TapDevice {
     const flag = on ? TunFlag.attachQueue : TunFlag.detachQueue;
     this.#control(TunRequest.setQueue, flag, `its queue cannot be ${on ? "enabled" : "disabled"}`);
     this.#enabled = on;
+  }
+
+  /** Whether others rely on the header's length. */
+  get #isShared(): boolean {
+    return this.isMultiQueue || this.#pinnedHeader !== undefined;
   }
 
   get #what(): string {

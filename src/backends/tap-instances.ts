@@ -9,11 +9,12 @@ import type { TapBackend } from "./tap-backend.js";
 import { findTap, type TapDetails } from "./tap-details.js";
 import { RouteSocket } from "./tap-netlink.js";
 import type { OffloadSwitches } from "./tap-offloads.js";
+import type { TapVhostDetails } from "./tap-vhost.js";
 
 /** Ids are 0 to 1023. */
 const MAX_INSTANCES = 1024;
 
-/** How an instance is made. */
+/** How an instance is made. `vhost` is `"auto"` unless it says otherwise. */
 export interface TapInstanceOptions extends OpenTapOptions {
   /** 0 to 1023. Default: the lowest that is free. */
   readonly id?: number;
@@ -31,6 +32,8 @@ export interface TapInstanceDetails extends TapDetails {
   readonly namespace: string | undefined;
   /** Offloads towards the guest that are not switched off. */
   readonly offloads: Readonly<OffloadSwitches>;
+  /** Whether its frames go by vhost-net, and if not, why. */
+  readonly vhost: TapVhostDetails;
   /** Of all queues together. */
   readonly statistics: BackendStatistics;
 }
@@ -65,7 +68,10 @@ export class TapInstances {
     try {
       const comesFromElsewhere = rest.fd ?? rest.fds ?? rest.helper;
       const own = comesFromElsewhere === undefined ? { name: `tap${id}`, ...this.#defaults } : {};
-      const queues = await openTapQueues({ ...own, ...rest });
+      // As VPP does it: by vhost-net, where there is one.
+      const wantsVhost = (rest.vhost ?? rest.vhostFd ?? rest.vhostFds) === undefined;
+      const way = wantsVhost ? ({ vhost: "auto" } as const) : {};
+      const queues = await openTapQueues({ ...own, ...way, ...rest });
       const { namespace } = rest;
       const entry = { id, queues: queues as [TapBackend, ...TapBackend[]], namespace };
       this.#entries.set(id, entry);
@@ -143,7 +149,8 @@ export class TapInstances {
       return undefined;
     }
     const statistics = sumOf(queues.map((queue) => queue.statistics()));
-    return { ...details, id, namespace, offloads: device.offloadSwitches, statistics };
+    const offloads = device.offloadSwitches;
+    return { ...details, id, namespace, offloads, vhost: vhostOf(queues), statistics };
   }
 }
 
@@ -151,6 +158,14 @@ async function closeAll(queues: readonly TapBackend[]): Promise<void> {
   const ended = await Promise.allSettled(queues.map((queue) => queue.close()));
   const failure = ended.find((end) => end.status === "rejected");
   if (failure) throw failure.reason;
+}
+
+function vhostOf(queues: TapInstance["queues"]): TapVhostDetails {
+  const [first, ...others] = queues.map((queue) => queue.vhost);
+  return others.reduce(
+    (sum, { kicks, calls }) => ({ ...sum, kicks: sum.kicks + kicks, calls: sum.calls + calls }),
+    first!,
+  );
 }
 
 /** Drops in the kernel are the device's, and every queue tells of all of them. */

@@ -80,7 +80,7 @@ function checkMtu({ mtuBytes, addresses }: LinkSettings): void {
 }
 
 /** A MAC address of one interface, not of a group. */
-export function readMacAddress(text: string): Uint8Array {
+function readMacAddress(text: string): Uint8Array {
   const remedy = 'write six bytes in hexadecimal, "52:54:00:12:34:56"';
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) {
     throw refusal("mac", `it is ${JSON.stringify(text)}`, remedy);

@@ -56,6 +56,12 @@ export class LinkWatch {
     return this.#dropsElsewhere + this.#drops;
   }
 
+  /** Whether frames find nobody. Where the interface was down at the last message it is asked for: another may be on its way. */
+  isDown(): boolean {
+    if (this.#state === "down") this.#refresh();
+    return this.#place ? this.#state !== "up" : this.#state === "deleted";
+  }
+
   /** Safe to call again. */
   close(): void {
     this.#place?.monitor.close(false);
@@ -118,7 +124,7 @@ export class LinkWatch {
     };
     let monitor: FramePort;
     try {
-      monitor = new this.#addon.FramePort(fd, bytes, offsets, lengths, answers, onEvent, false);
+      monitor = new this.#addon.FramePort(fd, false, bytes, offsets, lengths, answers, onEvent);
     } catch (error) {
       this.#addon.closeDescriptor(fd);
       throw error;

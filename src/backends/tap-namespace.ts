@@ -8,7 +8,7 @@ import { deviceError } from "./tap-errors.js";
 const NAMED = "/run/netns";
 
 /** The path of the file that stands for a namespace: `pid:4711`, `/run/netns/blue`, `blue`. */
-export function namespacePath(namespace: string): string {
+function namespacePath(namespace: string): string {
   const pid = /^pid:(.*)$/.exec(namespace)?.[1];
   if (pid !== undefined) {
     if (/^[1-9]\d{0,9}$/.test(pid)) return `/proc/${pid}/ns/net`;

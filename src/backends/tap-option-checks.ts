@@ -4,6 +4,7 @@
  */
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
+import { checkVhostOptions } from "./tap-vhost.js";
 
 type OptionName = keyof TapOptions;
 
@@ -39,6 +40,8 @@ export function checkTapOptions(options: TapOptions): void {
   }
   checkNumber("queues", options.queues, 1, MAX_QUEUES);
   checkNumber("sendBufferBytes", options.sendBufferBytes, 1, 0x7fff_ffff);
+  checkNumber("vhostBusyPollUs", options.vhostBusyPollUs, 0, 0x7fff_ffff);
+  checkVhostOptions(options, options.fds?.length ?? options.queues ?? 1);
   checkNumber("owner", options.owner, 0, MAX_ID);
   checkNumber("group", options.group, 0, MAX_ID);
   const { fds } = options;

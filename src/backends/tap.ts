@@ -18,6 +18,7 @@ import { isEmptySettings, readLinkOptions, type LinkSettings } from "./tap-link-
 import { RouteSocket } from "./tap-netlink.js";
 import { checkTapOptions } from "./tap-option-checks.js";
 import { DownScript, isScript, runScript } from "./tap-script.js";
+import { planVhost, readVhostMode, withoutVhost, type VhostPlan } from "./tap-vhost.js";
 
 /** How opening is ended, beside the options. */
 export interface OpenTapOptions extends TapOptions {
@@ -130,7 +131,8 @@ async function setUp(
 ): Promise<TapBackend[]> {
   const { signal, upScript, downScript, namespace } = options;
   const { name } = descriptors[0]!;
-  const backends: TapBackend[] = [];
+  let plan: VhostPlan | undefined;
+  let backends: TapBackend[] = [];
   let socket: RouteSocket | undefined;
   let undoLink: Undo | undefined;
   try {
@@ -140,10 +142,12 @@ async function setUp(
     }
     if (isScript(upScript)) await runScript(upScript, name);
     signal?.throwIfAborted();
-    // Only the first queue has to do with scripts.
     const down = isScript(downScript) ? new DownScript(downScript, name) : undefined;
-    descriptors.forEach((descriptor, i) => {
-      backends.push(new TapBackend(addon, descriptor, i === 0 ? down : undefined));
+    plan = planVhost(addon, options, descriptors.length);
+    backends = makeBackends(addon, descriptors, {
+      plan,
+      down,
+      isRequired: readVhostMode(options) === true,
     });
     for (const { device } of backends) device.setSendBuffer(options.sendBufferBytes);
     applyOwnership(backends[0]!.device, options);
@@ -151,11 +155,43 @@ async function setUp(
     return backends;
   } catch (error) {
     undoLink?.();
-    for (const backend of backends) backend.releaseDescriptor();
+    for (const backend of backends) backend.abandon();
+    plan?.giveBack();
     if (areOurs) for (const { fd } of descriptors) addon.closeDescriptor(fd);
     throw error;
   } finally {
     socket?.close();
+  }
+}
+
+/** Backends on vhost-net where that is planned, or else, where it is not required, without. */
+function makeBackends(
+  addon: TapAddon,
+  descriptors: readonly TapDescriptor[],
+  {
+    plan,
+    down,
+    isRequired,
+  }: { plan: VhostPlan; down?: DownScript | undefined; isRequired: boolean },
+): TapBackend[] {
+  const made: TapBackend[] = [];
+  try {
+    for (const [i, descriptor] of descriptors.entries()) {
+      // Only the first queue has to do with scripts.
+      const downScript = i === 0 ? down : undefined;
+      const vhost = plan.queues?.[i] ?? plan.reason;
+      made.push(new TapBackend(addon, descriptor, { downScript, vhost }));
+    }
+    return made;
+  } catch (error) {
+    for (const backend of made) backend.abandon();
+    if (!plan.queues || isRequired || !(error instanceof SlirpError)) throw error;
+    plan.giveBack();
+    return makeBackends(addon, descriptors, {
+      plan: withoutVhost(error.message),
+      down,
+      isRequired,
+    });
   }
 }
 

@@ -11,8 +11,8 @@
  */
 import { SendStatus } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { FramePort } from "../frame-port.js";
-import type { FrameQueueLimits } from "../frame-queue.js";
+import { FramePort } from "../frames/frame-port.js";
+import type { FrameQueueLimits } from "../frames/frame-queue.js";
 import { ETHERNET_HEADER_LENGTH } from "../virtio-net.js";
 import {
   WEB_SOCKET_OPEN,
@@ -50,7 +50,7 @@ export interface WebSocketBackendOptions {
   readonly onConnection?: (connected: boolean, reason: string) => void;
 }
 
-/** See the top of the file. Does not reject or throw for a server that cannot be reached: it is tried again. */
+/** A network behind a WebSocket, a frame a message: rooms of our relay, websockproxy and its relatives. */
 export class WebSocketBackend extends FramePort {
   readonly #options: WebSocketBackendOptions;
   readonly #class: WebSocketClass;

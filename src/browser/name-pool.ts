@@ -10,7 +10,7 @@ import type { NameSource } from "./name-service.js";
 import type { KnownName } from "./static-names.js";
 
 /** For tests of network devices (RFC 2544): nobody's on the internet. */
-export const DEFAULT_POOL = "198.18.0.0/15";
+const DEFAULT_POOL = "198.18.0.0/15";
 
 /** Names remembered: more than a guest uses, little memory. */
 const MAX_NAMES = 16_384;

@@ -20,13 +20,15 @@ import {
   type WispPacket,
 } from "../wisp.js";
 import type { PasswordDraft } from "../wisp-extensions.js";
-import { decodeListenPacket, type BindResult, type ListenPacket } from "../wisp-listen.js";
+import { decodeListenPacket, type ListenPacket } from "../wisp-listen.js";
 import {
   answerInfo,
   PLAIN_FEATURES,
   type WispCredentials,
   type WispFeatures,
 } from "./wisp-handshake.js";
+import { WispPeers } from "./wisp-peers.js";
+import { wispReasonText } from "./wisp-reason-text.js";
 import {
   copiesWhatItSends,
   WEB_SOCKET_OPEN,
@@ -42,31 +44,6 @@ const CONGESTED_BYTES = 1024 * 1024;
 
 /** How often a congested WebSocket is looked at: it has no event for having sent. */
 const CONGESTION_POLL_MS = 5;
-
-/** Ids are 32 bits; beyond 31 some servers take them for negative. */
-const MAX_ID = 0x7fff_ffff;
-
-/** What a connection tells of a stream. */
-export interface WispStreamPeer {
-  /** DATA; the view is valid until the call returns. */
-  onData(payload: Uint8Array): void;
-  /** CONTINUE: this many packets may be sent from now on. */
-  onContinue(credits: number): void;
-  /** CLOSE; the id is free again. */
-  onClose(reason: WispReason): void;
-  /** The connection is gone, with everything that was under way. */
-  onLost(): void;
-  /** There is room in the WebSocket again. */
-  onUncongested(): void;
-}
-
-/** What a connection tells of a listener, beside what it tells of a stream. */
-export interface WispListenPeer extends WispStreamPeer {
-  /** What became of LISTEN; the id of one that was refused is free again. */
-  onBound(result: BindResult, port: number, text: string): void;
-  /** Somebody connected: stream `id`, to be adopted at once or closed. */
-  onIncoming(id: number, address: string, port: number): void;
-}
 
 /** What a connection tells of itself. */
 export interface WispConnectionObserver {
@@ -100,6 +77,8 @@ export class WispConnection {
   features: WispFeatures = PLAIN_FEATURES;
   /** Packets that may be sent on a new TCP stream. */
   initialCredits = 0;
+  /** Streams and listeners on it. */
+  readonly peers = new WispPeers();
   /** `send` is done with a packet when it returns. */
   readonly copiesPackets: boolean;
 
@@ -107,9 +86,6 @@ export class WispConnection {
   readonly #observer: WispConnectionObserver;
   readonly #credentials: WispCredentials;
   readonly #passwordDraft: PasswordDraft;
-  readonly #streams = new Map<number, WispStreamPeer>();
-  readonly #listeners = new Map<number, WispListenPeer>();
-  #nextId = 1;
   #open = false;
   #ended = false;
   #hasSentPassword = false;
@@ -146,36 +122,9 @@ export class WispConnection {
     this.#congestionTimer ??= setTimeout(() => {
       this.#congestionTimer = undefined;
       if (this.isCongested) return;
-      for (const stream of this.#streams.values()) stream.onUncongested();
+      this.peers.tellUncongested();
     }, CONGESTION_POLL_MS);
     return true;
-  }
-
-  /** An id for a stream or listener of ours, which `peer` is told of. */
-  attach(peer: WispStreamPeer): number {
-    while (this.#streams.has(this.#nextId)) this.#advanceId();
-    const id = this.#nextId;
-    this.#advanceId();
-    this.#streams.set(id, peer);
-    return id;
-  }
-
-  /** The same for a listener. */
-  attachListener(peer: WispListenPeer): number {
-    const id = this.attach(peer);
-    this.#listeners.set(id, peer);
-    return id;
-  }
-
-  /** A stream that the relay has begun. */
-  adopt(id: number, peer: WispStreamPeer): void {
-    this.#streams.set(id, peer);
-  }
-
-  /** The stream is over: what still comes for it means nothing. */
-  detach(id: number): void {
-    this.#streams.delete(id);
-    this.#listeners.delete(id);
   }
 
   /** Sends a packet; its buffer is the connection's from then on, unless {@link copiesPackets}. */
@@ -199,16 +148,12 @@ export class WispConnection {
     this.#socket.close(1000);
   }
 
-  #advanceId(): void {
-    this.#nextId = this.#nextId >= MAX_ID ? 1 : this.#nextId + 1;
-  }
-
   #receive(message: Uint8Array): void {
     if (this.#ended) return;
     if (message[0] === WispType.data && message.length >= WISP_HEADER_BYTES) {
       const [, a = 0, b = 0, c = 0, d = 0] = message;
       const id = (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
-      this.#streams.get(id)?.onData(message.subarray(WISP_HEADER_BYTES));
+      this.peers.get(id)?.onData(message.subarray(WISP_HEADER_BYTES));
       return;
     }
     const listen = this.features.listen === "yes" ? decodeListenPacket(message) : undefined;
@@ -233,7 +178,7 @@ export class WispConnection {
       const isAboutPassword =
         reason === WispReason.badPassword || reason === WispReason.credentialsMissing;
       const passwordRefused = isAboutPassword && this.#waitsForPassword;
-      const message = `the relay ended the connection: ${reasonText(reason)}`;
+      const message = `the relay ended the connection: ${wispReasonText(reason)}`;
       this.#end({ refused, message, passwordRefused });
     }
   }
@@ -256,20 +201,20 @@ export class WispConnection {
   #receiveStream(packet: WispPacket): void {
     const { streamId } = packet;
     if (packet.type === "close") {
-      const stream = this.#streams.get(streamId);
-      this.detach(streamId);
+      const stream = this.peers.get(streamId);
+      this.peers.detach(streamId);
       stream?.onClose(packet.reason);
     } else if (packet.type === "continue") {
-      this.#streams.get(streamId)?.onContinue(packet.credits);
+      this.peers.get(streamId)?.onContinue(packet.credits);
     }
   }
 
   #receiveListen(packet: ListenPacket): void {
     if (packet.type === "bound") {
-      this.#listeners.get(packet.id)?.onBound(packet.result, packet.port, packet.text);
+      this.peers.getListener(packet.id)?.onBound(packet.result, packet.port, packet.text);
     } else if (packet.type === "incoming") {
       const { id, listener, address, port } = packet;
-      const peer = this.#listeners.get(listener);
+      const peer = this.peers.getListener(listener);
       // It was closed while somebody came.
       if (peer) peer.onIncoming(id, address, port);
       else this.send(encodeClose(id, WispReason.networkError));
@@ -298,26 +243,6 @@ export class WispConnection {
     clearTimeout(this.#congestionTimer);
     this.#socket.close();
     this.#observer.onEnd(end);
-    const streams = [...this.#streams.values()];
-    this.#streams.clear();
-    this.#listeners.clear();
-    for (const stream of streams) stream.onLost();
+    this.peers.lose();
   }
-}
-
-const REASON_TEXTS: ReadonlyMap<number, string> = new Map([
-  [WispReason.unknown, "for no stated reason"],
-  [WispReason.voluntary, "by itself"],
-  [WispReason.networkError, "after an error of its network"],
-  [WispReason.incompatibleExtensions, "the extensions do not fit"],
-  [WispReason.blocked, "its policy forbids it"],
-  [WispReason.throttled, "too much was asked of it"],
-  [WispReason.badPassword, "user or password is wrong"],
-  [WispReason.badSignature, "the key is not one that it knows"],
-  [WispReason.credentialsMissing, "it asks for credentials"],
-]);
-
-/** A reason in words. */
-export function reasonText(reason: WispReason): string {
-  return REASON_TEXTS.get(reason) ?? `reason 0x${reason.toString(16)}`;
 }

@@ -10,7 +10,8 @@ import { Errno, Readiness, type DatagramSource, type HostDatagram } from "../hos
 import { ReadinessSource } from "../readiness-source.js";
 import { encodeClose, encodeConnect, encodeData, WispKind, WispReason } from "../wisp.js";
 import type { OpenSocket } from "./page-host-network.js";
-import type { WispConnection, WispStreamPeer } from "./wisp-connection.js";
+import type { WispConnection } from "./wisp-connection.js";
+import type { WispStreamPeer } from "./wisp-peers.js";
 import type { ConnectionWaiter, WispRelays } from "./wisp-relays.js";
 
 /** Largest payload of UDP over IPv4 and over IPv6 (RFC 768 and the lengths of RFC 791 and RFC 8200). */
@@ -179,7 +180,7 @@ class UdpPeer implements WispStreamPeer {
     this.#key = key;
     this.#connection = connection;
     this.#remote = remote;
-    this.#id = connection.attach(this);
+    this.#id = connection.peers.attach(this);
     connection.send(encodeConnect(this.#id, WispKind.udp, remote.address, remote.port));
   }
 
@@ -189,7 +190,7 @@ class UdpPeer implements WispStreamPeer {
 
   close(): void {
     this.#connection.send(encodeClose(this.#id, WispReason.voluntary));
-    this.#connection.detach(this.#id);
+    this.#connection.peers.detach(this.#id);
     this.#owner.forget(this.#key);
   }
 

@@ -9,7 +9,8 @@ import { formatEndpoint, ipEndpoint, parseIpAddress, type IpEndpoint } from "../
 import type { HostTimer } from "../host-network.js";
 import { BindResult, encodeListen } from "../wisp-listen.js";
 import { encodeClose, WispReason, type WispKind } from "../wisp.js";
-import type { WispConnection, WispListenPeer } from "./wisp-connection.js";
+import type { WispConnection } from "./wisp-connection.js";
+import type { WispListenPeer } from "./wisp-peers.js";
 import type { ConnectionWaiter } from "./wisp-relays.js";
 import type { WispStreamParts } from "./wisp-stream.js";
 
@@ -86,7 +87,7 @@ export class WispPort implements WispListenPeer, ConnectionWaiter {
     this.#parts.relays.forget(this);
     this.#parts.open.delete(this);
     this.#connection?.send(encodeClose(this.#id, WispReason.voluntary));
-    this.#connection?.detach(this.#id);
+    this.#connection?.peers.detach(this.#id);
     this.#connection = undefined;
     this.#reject("ENETDOWN", "the host network was closed");
   }
@@ -103,7 +104,7 @@ export class WispPort implements WispListenPeer, ConnectionWaiter {
       return;
     }
     this.#connection = connection;
-    this.#id = connection.attachListener(this);
+    this.#id = connection.peers.attachListener(this);
     const { address, port } = this.#local;
     const asked = { address, port, ipv6Only: this.#ipv6Only };
     connection.send(encodeListen(this.#id, this.#kind, asked));
@@ -117,7 +118,7 @@ export class WispPort implements WispListenPeer, ConnectionWaiter {
     if (this.#isBound) return;
     const address = result === BindResult.bound ? parseIpAddress(text) : undefined;
     if (!address || port < 1) {
-      this.#connection?.detach(this.#id);
+      this.#connection?.peers.detach(this.#id);
       this.#connection = undefined;
       const [code, what] = REFUSALS.get(result) ?? ["EIO", "it cannot be opened"];
       this.#fail(code, `${what}; the relay says: ${text}`);

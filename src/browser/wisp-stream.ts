@@ -23,11 +23,8 @@ import {
   WispReason,
 } from "../wisp.js";
 import { RelayedStream, type RelayedStreamParts } from "./relayed-stream.js";
-import {
-  STREAM_WINDOW_BYTES,
-  type WispConnection,
-  type WispStreamPeer,
-} from "./wisp-connection.js";
+import { STREAM_WINDOW_BYTES, type WispConnection } from "./wisp-connection.js";
+import type { WispStreamPeer } from "./wisp-peers.js";
 import type { ConnectionWaiter, WispRelays } from "./wisp-relays.js";
 import { WispSender } from "./wisp-sender.js";
 
@@ -61,7 +58,7 @@ export class WispStream
     this.#id = id;
     this.isConnected = true;
     this.sender.start(connection, id);
-    connection.adopt(id, this);
+    connection.peers.adopt(id, this);
     this.raise(Readiness.writable);
   }
 
@@ -74,7 +71,7 @@ export class WispStream
   onConnection(connection: WispConnection): void {
     if (this.isClosed || this.failure !== 0) return;
     this.#connection = connection;
-    this.#id = connection.attach(this);
+    this.#id = connection.peers.attach(this);
     this.sender.start(connection, this.#id);
     const { address, port } = this.remote;
     connection.send(encodeConnect(this.#id, WispKind.tcp, address, port));
@@ -157,7 +154,7 @@ export class WispStream
     this.#connection = undefined;
     if (connection) {
       connection.send(encodeClose(this.#id, reason));
-      connection.detach(this.#id);
+      connection.peers.detach(this.#id);
     }
     this.finish();
   }

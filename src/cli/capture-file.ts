@@ -31,8 +31,7 @@ export class CaptureFile implements CaptureSink, Disposable {
     try {
       this.#file = openSync(path, "w");
     } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      const text = `--capture ${path}: the file cannot be written (${String(code)})`;
+      const text = `--capture ${path}: the file cannot be written`;
       throw new SlirpError(ErrorCode.invalidConfiguration, text, { cause });
     }
     this.#writer = new PcapngWriter(this);

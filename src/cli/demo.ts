@@ -18,7 +18,7 @@ import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import { DEFAULT_IMAGE_FOLDER } from "./guest-image.js";
 import { createLog, type LogOptions } from "./logging.js";
-import { readListenAddress } from "./options.js";
+import { readTcpListenAddress } from "./options.js";
 
 /** The command's own options, as written. */
 export interface DemoFlags {
@@ -49,8 +49,7 @@ const HELLO =
 
 /** Serves until it is told to end; answers the exit status. */
 export async function serveDemo(flags: DemoFlags & LogOptions): Promise<number> {
-  const { address } = readListenAddress(`tcp:${flags.listen}`, false);
-  if ("path" in address) throw new TypeError("a TCP address has no path");
+  const address = readTcpListenAddress(flags.listen);
   await requireFile(join(PAGE_FOLDER, "index.html"), "the demo page is not built");
   await requireFile(join(DEFAULT_IMAGE_FOLDER, "image.json"), "there is no guest image");
   const log = await createLog(flags);

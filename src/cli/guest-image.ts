@@ -12,10 +12,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
-import type { describeMachine } from "./guest-machine.js";
-
-/** The NICs that v86 emulates. */
-export type V86Nic = "virtio" | "ne2k";
+import type { describeMachine, V86Nic } from "./guest-machine.js";
 
 /** `image.json`. */
 export interface GuestImage {

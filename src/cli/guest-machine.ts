@@ -3,7 +3,8 @@
  * makes it up stands here alone; set-up saves states anew when this file changes.
  */
 
-import type { V86Nic } from "./guest-image.js";
+/** The NICs that v86 emulates. */
+export type V86Nic = "virtio" | "ne2k";
 
 /** What set-up saves states for. The kernel's initrd is put at 64 MiB: less than 128 MiB does not do. */
 export const DEFAULT_MEMORY_MIB = 128;

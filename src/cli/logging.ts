@@ -2,7 +2,7 @@
  * What the commands say on standard error: lines for people, or JSON lines by pino. Standard output is never written to here:
  * it belongs to the guest, or to what a command prints as its result.
  */
-import type { LogSink } from "../nics/log-sink.js";
+import type { LogSink } from "../log-sink.js";
 
 /** Options that every command has. */
 export interface LogOptions {

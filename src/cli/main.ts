@@ -6,13 +6,13 @@
  */
 import { createRequire } from "node:module";
 import { basename } from "node:path";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { EndedEarly, ExitStatus, statusOfError } from "./exit-status.js";
 import { createLog, errorText, oneLine, PROGRAM_NAME, type LogOptions } from "./logging.js";
 import { addNetworkOptions, type NetworkFlags } from "./options.js";
 import type { DemoFlags } from "./demo.js";
 import type { QemuFlags } from "./qemu.js";
-import type { RelayFlags } from "./relay.js";
+import { addRelayCommand } from "./relay-command.js";
 import type { RunFlags } from "./run.js";
 import { addTapCommand } from "./tap-command.js";
 
@@ -48,82 +48,24 @@ Examples:
   ${PROGRAM_NAME} qemu --listen tcp:127.0.0.1:1234 --shared
   ${PROGRAM_NAME} qemu --listen udp:127.0.0.1:1234 --dgram`;
 
-const RELAY_HELP = `
-Clients speak Wisp (versions 1 and 2) at a path that ends in a slash, or wsproxy at /HOST:PORT. They reach every address of the public
-internet, but no port 25. --allow opens more: "127.0.0.1:8000", "10.0.0.0/8", "[fd00::/8]:80,443", "*". --deny comes before it.
-Pages on loopback may use it, and programs; --origin names others. /healthz, /readyz and /metrics are served beside it.
---rooms: raw Ethernet at /l2/NAME (websockproxy's format). Who has the name is on one network, with a stack that reaches what clients reach;
-a netdev string says more about it: --rooms=user,net=10.1.0.0/24. --websockify gives a target a path of its own.
---forward-ports opens ports here, on loopback, for clients that ask: forwards to their guests. --forward-token keeps others from it.
---config names a JSON file with the keys host, port, allow, deny, names, origins, tokens, users, keys, forwards, motd, websockify,
-rooms, dnsOverHttps, limits and tls.
+const DEMO_HELP = `
+The page's relay reaches the public internet, this server and the system's resolvers. Ctrl-C ends it.
 
 Examples:
-  ${PROGRAM_NAME} relay --allow 127.0.0.1:8000 --rooms --doh
-  ${PROGRAM_NAME} relay --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem --origin https://example.org --token s3cret
-  ${PROGRAM_NAME} relay --websockify /db=127.0.0.1:5432 --key client.pub.pem`;
-
-const collect = (value: string, list: readonly string[] = []): string[] => [...list, value];
-
-/** For options that may stand alone. */
-const collectOrTrue = (value: string, list: readonly string[] | boolean = []): string[] =>
-  collect(value, typeof list === "boolean" ? [] : list);
-
-function addRelayCommand(program: Command, finish: (status: number) => void): void {
-  program
-    .command("relay")
-    .description("relay the connections of emulators in pages")
-    .option("--listen <address>", "HOST:PORT (default: 127.0.0.1:6001)")
-    .option("--allow <rule>", "let clients reach this too; may be given again", collect)
-    .option("--deny <rule>", "never let clients reach this; may be given again", collect)
-    .option("--name <name>", "only names like this may be asked for; may be given again", collect)
-    .option("--origin <origin>", 'a page that may use it, or "*"; may be given again', collect)
-    .option("--token <secret>", "what the URL's path must begin with; may be given again", collect)
-    .option("--user <name:password>", "who may use it; may be given again", collect)
-    .option(
-      "--key <key>",
-      "a public Ed25519 key that may use it: base64, or a PEM file; again",
-      collect,
-    )
-    .option(
-      "--forward-ports <ports>",
-      "ports that clients may have opened, 8080 or 8000-8999; may be given again",
-      collect,
-    )
-    .option(
-      "--forward-token <secret>",
-      "what a client must know for that; may be given again",
-      collect,
-    )
-    .option(
-      "--forward-address <address>",
-      "where such ports are opened (default: loopback); may be given again",
-      collect,
-    )
-    .option("--motd <text>", "what it says of itself")
-    .option("--websockify <path=target>", '"/db=127.0.0.1:5432"; may be given again', collect)
-    .option("--rooms [netdev]", "Ethernet rooms at /l2/NAME, each with a stack of its own")
-    .option(
-      "--doh [resolver]",
-      "answer DNS over HTTPS at /dns-query; resolvers may be named",
-      collectOrTrue,
-    )
-    .option("--tls-cert <file>", "certificate chain, PEM")
-    .option("--tls-key <file>", "its key, PEM")
-    .option("--config <file>", "all of that and limits, as JSON")
-    .option("--drain <seconds>", "how long clients may take to end when it ends", "10")
-    .addHelpText("after", RELAY_HELP)
-    .action(async (flags: RelayFlags & LogOptions, command: Command) => {
-      const { serveRelay } = await import("./relay.js");
-      finish(await serveRelay(command.optsWithGlobals<typeof flags>()));
-    });
-}
+  ${PROGRAM_NAME} demo
+  ${PROGRAM_NAME} demo --listen 127.0.0.1:0   any free port; prints the URL`;
 
 function addDemoCommand(program: Command, finish: (status: number) => void): void {
   program
     .command("demo")
     .description("serve the demo page: a Linux guest in a browser, with a relay of its own")
-    .option("--listen <address>", "HOST:PORT", "127.0.0.1:8080")
+    .addOption(
+      new Option("--listen <address>", "HOST:PORT, an IPv6 address in brackets").default(
+        "127.0.0.1:8080",
+        "127.0.0.1:8080",
+      ),
+    )
+    .addHelpText("after", DEMO_HELP)
     .action(async (flags: DemoFlags & LogOptions, command: Command) => {
       const { serveDemo } = await import("./demo.js");
       finish(await serveDemo(command.optsWithGlobals<typeof flags>()));
@@ -137,6 +79,7 @@ function buildProgram(finish: (status: number) => void): Command {
     .description("A network without privileges for guests: libslirp in WebAssembly.")
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
     .option("--json", "say everything in JSON lines, on standard error")
     .option("--verbose", "say more")
     .addHelpText("after", EXAMPLES)
@@ -149,7 +92,12 @@ function buildProgram(finish: (status: number) => void): Command {
       .command("run")
       .description("run a Linux guest under v86 on this network")
       .argument("[command...]", 'what to run in it, behind "--"')
-      .option("--nic <type>", "the guest's network card: virtio or ne2k", "virtio"),
+      .addOption(
+        new Option("--nic <type>", "the guest's network card: virtio or ne2k").default(
+          "virtio",
+          "virtio",
+        ),
+      ),
   )
     .option("--timeout <seconds>", "end with status 124 after that time")
     .option("--no-state", "boot the guest afresh, instead of restoring the booted one")
@@ -208,17 +156,31 @@ async function main(calledAs: string, words: readonly string[]): Promise<number>
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return ExitStatus.success;
-      return fail(program, misuse(error), ExitStatus.usage);
+      return fail(program, misuse(error, helpOf(program, words)), ExitStatus.usage);
     }
     if (error instanceof EndedEarly && error.isQuiet) return error.status;
     return fail(program, errorText(error), statusOfError(error));
   }
 }
 
-/** Commander's message without its prefix; without a command, it has none. */
-function misuse(error: CommanderError): string {
-  if (error.code === "commander.help") return `there is no command; see ${PROGRAM_NAME} --help`;
-  return error.message.replace(/^error: /, "");
+/** Commander's message without its prefix, and where to read more; without a command, it has none. */
+function misuse({ code, message }: CommanderError, help: string): string {
+  const problem =
+    code === "commander.help" ? "there is no command" : message.replace(/^error: /, "");
+  return `${problem.replace(/\.$/, "")}; see ${help}`;
+}
+
+/** What shows the help of the command that was meant, as far as the words name one. */
+function helpOf(program: Command, words: readonly string[]): string {
+  let command = program;
+  const path = [PROGRAM_NAME];
+  for (const word of words) {
+    const inner = command.commands.find((one) => one.name() === word);
+    if (!inner) break;
+    command = inner;
+    path.push(word);
+  }
+  return [...path, "--help"].join(" ");
 }
 
 async function fail(program: Command, message: string, status: number): Promise<number> {

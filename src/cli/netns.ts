@@ -7,7 +7,8 @@
 import { createRequire } from "node:module";
 import { errorText, oneLine } from "./logging.js";
 import { CommandLineError } from "./netns/getopt-long.js";
-import { NetnsUsageError, readNetnsOptions, type NetnsOptions } from "./netns/netns-options.js";
+import { readNetnsOptions, type NetnsOptions } from "./netns/netns-options.js";
+import { NetnsUsageError } from "./netns/netns-usage-error.js";
 import { usageText, versionText } from "./netns/netns-texts.js";
 
 /** Runs the command; answers the exit status. `program` is the name that it was called by. */

@@ -9,6 +9,9 @@ import { ErrorCode, SlirpError } from "../errors.js";
 import type { QemuAddress } from "../nics/qemu-address.js";
 import type { SlirpOptions } from "../slirp-options.js";
 
+/** For options that may be given again: what there was, and this. */
+export const collect = (value: string, list: readonly string[] = []): string[] => [...list, value];
+
 /** What {@link addNetworkOptions} makes of the command line. */
 export interface NetworkFlags {
   readonly netdev?: string;
@@ -29,7 +32,7 @@ export function addNetworkOptions(command: Command): Command {
       new Option(
         "--hostfwd <rule>",
         'a host port that leads to a guest port, "tcp::8080-:80"; may be given again',
-      ).argParser((rule: string, rules: readonly string[] = []) => [...rules, rule]),
+      ).argParser(collect),
     )
     .addOption(
       new Option(
@@ -68,6 +71,14 @@ export type ListenAddress =
       readonly address: { readonly host: string; readonly port: number };
     };
 
+/** `HOST:PORT`, an IPv6 address in brackets; `tcp:` may stand before it. */
+export function readTcpListenAddress(text: string): { host: string; port: number } {
+  const source = SourceText.of("--listen", text);
+  return text.startsWith("tcp:")
+    ? readHostAndPort(source.slice("tcp:".length), "tcp:")
+    : readHostAndPort(source, "");
+}
+
 /** `unix:PATH`, `tcp:HOST:PORT` or `udp:HOST:PORT`, IPv6 addresses in brackets. */
 export function readListenAddress(text: string, datagrams: boolean): ListenAddress {
   const source = SourceText.of("--listen", text);
@@ -85,7 +96,7 @@ export function readListenAddress(text: string, datagrams: boolean): ListenAddre
     if (rest.value === "") throw rest.error("there is no path", 'write "unix:/run/guest.sock"');
     return { kind: "stream", address: { path: rest.value } };
   }
-  if (kind === "udp") return { kind: "datagram", address: readHostAndPort(rest, kind) };
+  if (kind === "udp") return { kind: "datagram", address: readHostAndPort(rest, `${kind}:`) };
   if (kind !== "tcp") {
     throw source.error(
       "it begins with none of the kinds of socket",
@@ -95,12 +106,12 @@ export function readListenAddress(text: string, datagrams: boolean): ListenAddre
   if (datagrams) {
     throw source.error("--dgram is for datagrams, and this is a stream", 'write "udp:HOST:PORT"');
   }
-  return { kind: "stream", address: readHostAndPort(rest, kind) };
+  return { kind: "stream", address: readHostAndPort(rest, `${kind}:`) };
 }
 
-function readHostAndPort(rest: SourceText, kind: string): { host: string; port: number } {
+function readHostAndPort(rest: SourceText, prefix: string): { host: string; port: number } {
   const colon = rest.value.lastIndexOf(":");
-  if (colon < 0) throw rest.error("there is no port", `write "${kind}:HOST:PORT"`);
+  if (colon < 0) throw rest.error("there is no port", `write "${prefix}HOST:PORT"`);
   const host = rest.value.slice(0, colon);
   const portText = rest.slice(colon + 1);
   const inner = /^\[(.*)\]$/.exec(host)?.[1] ?? host;

@@ -9,13 +9,13 @@ import { OwnBackends, SharedBackend } from "../nics/guest-backends.js";
 import { openQemuDatagram, type DatagramAddress } from "../nics/qemu-dgram.js";
 import { listenQemu } from "../nics/qemu-listen.js";
 import { formatQemuAddress, type QemuAddress } from "../nics/qemu-address.js";
-import { createSlirp } from "../node.js";
-import { formatHostForward, type SlirpOptions } from "../slirp-options.js";
+import { formatHostForward } from "../slirp-options.js";
 import type { Slirp } from "../slirp/slirp.js";
 import { openCapture } from "./capture-file.js";
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import { createLog, type CliLog, type LogOptions } from "./logging.js";
+import { openStack } from "./open-stack.js";
 import { readListenAddress, readNetworkFlags, type NetworkFlags } from "./options.js";
 
 /** The command's own options, as written. */
@@ -60,15 +60,6 @@ export async function serveQemu(flags: QemuFlags & NetworkFlags & LogOptions): P
   const { reason } = ending.signal as { reason: unknown };
   if (reason instanceof EndedEarly) return ExitStatus.success;
   throw reason;
-}
-
-async function openStack(slirp: SlirpOptions, log: CliLog): Promise<Slirp> {
-  return createSlirp({
-    slirp,
-    onLog: (level, text) => {
-      log.debug({ level }, `libslirp: ${text}`);
-    },
-  });
 }
 
 async function serveOwn(address: QemuAddress, service: Service): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * `slirp-wasm relay`: a relay for pages, by Wisp, wsproxy, websockify, Ethernet rooms and DNS over HTTPS. What is not given keeps it closed: it listens on loopback, and its clients
- * reach the public internet and nothing else.
+ * `slirp-wasm relay`: a relay for pages, by Wisp, wsproxy, websockify, Ethernet rooms and DNS over HTTPS. What is not given keeps it closed:
+ * it listens on loopback, and its clients reach the public internet and nothing else.
  */
 import { readFile } from "node:fs/promises";
 import { ErrorCode, SlirpError } from "../errors.js";
@@ -10,7 +10,7 @@ import { createSlirpGateway, listenRelay, type ListenRelayOptions } from "../rel
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import { createLog, type LogOptions } from "./logging.js";
-import { readListenAddress, readSeconds } from "./options.js";
+import { readSeconds, readTcpListenAddress } from "./options.js";
 
 /** The command's own options, as written. */
 export interface RelayFlags {
@@ -33,15 +33,17 @@ export interface RelayFlags {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly config?: string;
-  readonly drain: string;
+  readonly drain?: string;
 }
 
 /** Where it listens when nobody says so. */
 const DEFAULT_PORT = 6001;
 
+const DEFAULT_DRAIN_SECONDS = "10";
+
 /** Runs the relay until it is told to end; answers the exit status. */
 export async function serveRelay(flags: RelayFlags & LogOptions): Promise<number> {
-  const drainMs = readSeconds("--drain", flags.drain);
+  const drainMs = readSeconds("--drain", flags.drain ?? DEFAULT_DRAIN_SECONDS);
   const config = flags.config === undefined ? {} : await readConfig(flags.config);
   const options = await readOptions(flags, config);
   const log = await createLog(flags);
@@ -141,8 +143,7 @@ function readForwards(flags: RelayFlags, config: RelayConfig): ListenRelayOption
 
 async function readPem(option: string, path: string): Promise<string> {
   return readFile(path, "utf8").catch((cause: unknown) => {
-    const { code } = cause as NodeJS.ErrnoException;
-    const text = `${option} ${path}: the file cannot be read (${String(code)})`;
+    const text = `${option} ${path}: the file cannot be read`;
     throw new SlirpError(ErrorCode.invalidConfiguration, text, { cause });
   });
 }
@@ -151,13 +152,7 @@ function readAddress(
   listen: string | undefined,
   { host = "127.0.0.1", port = DEFAULT_PORT }: RelayConfig,
 ): { host: string; port: number } {
-  if (listen === undefined) return { host, port };
-  const { address } = readListenAddress(
-    listen.startsWith("tcp:") ? listen : `tcp:${listen}`,
-    false,
-  );
-  if ("path" in address) throw new TypeError("a TCP address has no path");
-  return { host: address.host, port: address.port };
+  return listen === undefined ? { host, port } : readTcpListenAddress(listen);
 }
 
 /** A key itself, or a file that has it. */

@@ -3,17 +3,17 @@
  */
 import { ErrorCode, SlirpError } from "../errors.js";
 import { attachV86 } from "../nics/v86.js";
-import { createSlirp } from "../node.js";
 import { formatHostForward } from "../slirp-options.js";
 import type { Slirp } from "../slirp/slirp.js";
 import { openCapture } from "./capture-file.js";
 import { Ending } from "./ending.js";
 import { EndedEarly, ExitStatus } from "./exit-status.js";
 import type { GuestNetwork } from "./guest-network.js";
-import type { V86Nic } from "./guest-image.js";
+import type { V86Nic } from "./guest-machine.js";
 import { createLog, type CliLog, type LogOptions } from "./logging.js";
 import { readNetworkFlags, readSeconds, type NetworkFlags } from "./options.js";
 import { MarkedOutput } from "./marked-output.js";
+import { openStack } from "./open-stack.js";
 import { HOW_TO_LEAVE, isInteractive, terminalSize, typeInput, typeKeys } from "./terminal.js";
 import { V86Guest } from "./v86-guest.js";
 
@@ -45,12 +45,8 @@ export async function runGuest(
     },
   });
   using ending = new Ending({ timeoutMs });
-  await using slirp = await createSlirp({
-    slirp: options,
-    onLog: (level, text) => {
-      log.debug({ level }, `libslirp: ${text}`);
-    },
-  });
+  using capture = openCapture(flags.capture, log);
+  await using slirp = await openStack(options, log);
   await using guest = await V86Guest.start({
     nic,
     useState: flags.state,
@@ -59,7 +55,6 @@ export async function runGuest(
       log.info({}, text);
     },
   });
-  using capture = openCapture(flags.capture, log);
   using attachment = attachV86(guest.emulator, capture?.around(slirp) ?? slirp, { nic });
   log.info({}, await joinNetwork(guest, slirp, ending.signal));
   const status = await serve(guest, words, ending, log);

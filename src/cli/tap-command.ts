@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { LogOptions } from "./logging.js";
 import { PROGRAM_NAME } from "./logging.js";
+import { collect } from "./options.js";
 import type { CreateTapFlags, NamespaceFlag } from "./tap.js";
 
 const HELP = `
@@ -14,7 +15,6 @@ Examples:
   ${PROGRAM_NAME} tap list --netns blue
   ${PROGRAM_NAME} tap delete tap0`;
 
-const collect = (value: string, list: readonly string[] = []): string[] => [...list, value];
 const NAMESPACE = ["--netns <namespace>", "network namespace (default: one's own)"] as const;
 
 /** Adds the command. Actions answer by `finish` with the exit status. */
@@ -28,13 +28,17 @@ export function addTapCommand(program: Command, finish: (status: number) => void
     .description("make a TAP; prints its name")
     .argument("[name]", 'at most 15 bytes; "%d" in it is the first free number', "tap%d")
     .option(...NAMESPACE)
-    .option("--mac <address>", "52:54:00:12:34:56")
+    .option("--mac <address>", "MAC address, 52:54:00:12:34:56 (default: the kernel's choice)")
     .option("--bridge <name>", "put it into this bridge")
-    .option("--ip <address/prefix>", "10.0.5.1/24 or fd00::1/64; may be given again", collect)
+    .option(
+      "--ip <address/prefix>",
+      "address, 10.0.5.1/24 or fd00::1/64; may be given again",
+      collect,
+    )
     .option("--gateway <address>", "default route through it; once for each IP version", collect)
-    .option("--mtu <bytes>", "68 to 65521")
-    .option("--owner <number>", "user who may open it")
-    .option("--group <number>", "group whose members may open it")
+    .option("--mtu <bytes>", "largest packet, 68 to 65521 (default: 1500)")
+    .option("--owner <number>", "user who may open it without privileges")
+    .option("--group <number>", "group whose members may open it so")
     .option("--multi-queue", "with several queues")
     .option("--no-vnet-header", "frames without virtio-net header, hence without offloads")
     .option("--up", "set it up (so do --ip, --gateway and --bridge)")

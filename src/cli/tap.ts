@@ -3,6 +3,7 @@
  */
 import { SourceText } from "../config/source-text.js";
 import { readNumber } from "../config/read-number.js";
+import { SlirpError } from "../errors.js";
 import type { openTap } from "../tap.js";
 import { deleteTap, listTaps, openTapQueues, type TapDetails } from "../tap.js";
 import { ExitStatus } from "./exit-status.js";
@@ -59,12 +60,29 @@ function readFlags(name: string, flags: CreateTapFlags): Parameters<typeof openT
 
 /** Makes an interface and prints its name; answers the exit status. */
 export async function createTap(name: string, flags: CreateTapFlags): Promise<number> {
-  // A device is of the kind that its first opening makes it; the second queue goes with its closing.
   const options = { ...readFlags(name, flags), ...(flags.multiQueue && { queues: 2 }) };
-  const queues = await openTapQueues(options);
+  // A device is of the kind that its first opening makes it; the second queue goes with its closing.
+  const queues = await openTapQueues(options).catch(inWordsOfFlags);
   process.stdout.write(`${queues[0]?.interfaceName ?? ""}\n`);
   await Promise.all(queues.map((queue) => queue.close()));
   return ExitStatus.success;
+}
+
+/** What `TapOptions` calls differently. */
+const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
+  ["addresses", "--ip"],
+  ["gateways", "--gateway"],
+  ["mtuBytes", "--mtu"],
+]);
+
+/** An error that names an option of `TapOptions` names that of the command line instead. */
+function inWordsOfFlags(error: unknown): never {
+  if (!(error instanceof SlirpError)) throw error;
+  const text = error.message.replace(
+    /\boption (\w+)\b/g,
+    (_, name: string) => FLAG_NAMES.get(name) ?? `--${name}`,
+  );
+  throw new SlirpError(error.code, text, { cause: error.cause });
 }
 
 /** Prints the TAPs of a namespace; answers the exit status. */

@@ -12,7 +12,7 @@ import type { V86, V86Options } from "v86";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { ByteGatherer } from "./guest-byte-gatherer.js";
 import { Guest } from "./guest.js";
-import { DEFAULT_MEMORY_MIB, describeMachine } from "./guest-machine.js";
+import { DEFAULT_MEMORY_MIB, describeMachine, type V86Nic } from "./guest-machine.js";
 import {
   DEFAULT_IMAGE_FOLDER,
   type GuestImage,
@@ -22,7 +22,6 @@ import {
   readGuestState,
   type StateStamp,
   type V86Installation,
-  type V86Nic,
 } from "./guest-image.js";
 
 /** Options of {@link V86Guest.start}. */

@@ -5,6 +5,8 @@
  * As in QEMU: what stands beside `fd`, `fds` and `helper` must not say how to open what they bring along. Not as in QEMU: without `script` none
  * is run (there `/etc/qemu-ifup` is); `br` without `helper` puts the interface into that bridge; each option once, numbers strict.
  *
+ * `vhost=on` is meant: where there is no vhost-net opening fails, as with `vhostforce=on`; who can do without writes `vhost=auto`.
+ *
  * Ours, beyond QEMU's: `netns`, `exclusive`, `persistent`, `owner`, `group`, `mac`, `mtu`, `ip` and `gateway` (both repeat), `up`.
  */
 import type { TapOptions } from "../tap-options.js";
@@ -32,8 +34,7 @@ const EXCLUDED: readonly (readonly [string, readonly string[]])[] = [
 
 /**
  * Reads `tap` or `tap,name=value,…`.
- * @throws SlirpError `invalidConfiguration`, which names the column, what was found and what would be right; `unsupportedOption` for an
- *   option that is known but has no working part
+ * @throws SlirpError `invalidConfiguration`, which names the column, what was found and what would be right
  */
 export function parseNetdevTap(netdev: string): TapOptions {
   const source = SourceText.of("netdev", netdev);

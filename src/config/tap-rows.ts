@@ -2,7 +2,6 @@
  * The options of `-netdev tap`, one row each: an example, whether it may repeat, and what its value does to the options that are being
  * gathered. `netdev-tap.ts` tells of the string as a whole.
  */
-import { ErrorCode } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { readBoolean, readText } from "./option-list.js";
 import { readNumber } from "./read-number.js";
@@ -65,27 +64,24 @@ function readSendBuffer(value: SourceText, draft: TapDraft): void {
   if (count > 0) draft.sendBufferBytes = count * (unit ?? 1);
 }
 
-function readDescriptors(value: SourceText, draft: TapDraft): void {
+function readDescriptors(value: SourceText): number[] {
   const pieces = value.split(":");
   if (pieces.length > 1024) {
     throw value.error(`there are ${String(pieces.length)} descriptors`, "write at most 1024");
   }
-  draft.fds = pieces.map((piece) => readNumber(piece, DESCRIPTOR));
+  return pieces.map((piece) => readNumber(piece, DESCRIPTOR));
 }
 
-/** Off is what we do anyway. */
-const VHOST_SWITCH = row("off", (value, _draft, name) => {
-  if (readBoolean(value, QEMU_BOOLEANS)) throw noVhost(name);
-});
+/** `on` fails where there is no vhost-net, as `vhostforce` does; `auto`, which is ours, goes without then. */
+const VHOST: TapRow["read"] = (value, draft) => {
+  if (value.value !== "auto") draft.vhost = readBoolean(value, QEMU_BOOLEANS);
+  else draft.vhost ??= "auto";
+};
 
-const VHOST_VALUE = row("4", (_value, _draft, name) => {
-  throw noVhost(name);
-});
-
-function noVhost(name: SourceText): Error {
-  const problem = `the option ${name.quoted} is known, but frames do not go by vhost-net here`;
-  return name.error(problem, "leave it out", ErrorCode.unsupportedOption);
-}
+/** What is off stays off, as in QEMU. */
+const VHOST_FORCE: TapRow["read"] = (value, draft) => {
+  if (readBoolean(value, QEMU_BOOLEANS) && draft.vhost !== false) draft.vhost = true;
+};
 
 const QEMU_ROWS: [string, TapRow][] = [
   [
@@ -101,7 +97,12 @@ const QEMU_ROWS: [string, TapRow][] = [
       draft.fd = readNumber(value, DESCRIPTOR);
     }),
   ],
-  ["fds", row("3:4", readDescriptors)],
+  [
+    "fds",
+    row("3:4", (value, draft) => {
+      draft.fds = readDescriptors(value);
+    }),
+  ],
   ["script", text("/etc/qemu-ifup", "upScript")],
   ["downscript", text("/etc/qemu-ifdown", "downScript")],
   ["br", text("br0", "bridge")],
@@ -113,11 +114,21 @@ const QEMU_ROWS: [string, TapRow][] = [
       draft.vnetHeader = readBoolean(value, QEMU_BOOLEANS);
     }),
   ],
-  ["vhost", VHOST_SWITCH],
-  ["vhostforce", VHOST_SWITCH],
-  ["vhostfd", VHOST_VALUE],
-  ["vhostfds", VHOST_VALUE],
-  ["poll-us", VHOST_VALUE],
+  ["vhost", row("on", VHOST)],
+  ["vhostforce", row("on", VHOST_FORCE)],
+  [
+    "vhostfd",
+    row("4", (value, draft) => {
+      draft.vhostFd = readNumber(value, DESCRIPTOR);
+    }),
+  ],
+  [
+    "vhostfds",
+    row("4:5", (value, draft) => {
+      draft.vhostFds = readDescriptors(value);
+    }),
+  ],
+  ["poll-us", number("vhostBusyPollUs", "busy polling time in microseconds", 0, 0x7fff_ffff)],
   ["queues", number("queues", "number of queues", 1, 256)],
 ];
 

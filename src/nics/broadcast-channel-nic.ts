@@ -10,10 +10,10 @@
  *
  * Two tabs with a stack on one channel are two gateways with one address: see to it that there is only one.
  */
-import { SendStatus, type NetBackend } from "../backend.js";
-import { FrameChannel, frameChannelName } from "../frame-channel.js";
-import { FrameQueue } from "../frame-queue.js";
-import { SlirpError } from "../errors.js";
+import type { NetBackend } from "../backend.js";
+import { FrameChannel, frameChannelName } from "../frames/frame-channel.js";
+import { unlessClosed } from "./unless-closed.js";
+import { WaitingSender } from "./waiting-sender.js";
 
 /** How it is attached. */
 export interface AttachBroadcastChannelOptions {
@@ -40,26 +40,21 @@ export function attachBroadcastChannel(
   return new BroadcastChannelNic(backend, options);
 }
 
-/** Room for each frame that waits. */
-const WAITING_FRAME_BYTES = 1536;
-
 class BroadcastChannelNic implements BroadcastChannelAttachment {
   readonly #backend: NetBackend;
   readonly #channel: FrameChannel;
-  readonly #waiting: FrameQueue;
-  #dropped = 0;
+  readonly #sender: WaitingSender;
   #detached = false;
 
   constructor(backend: NetBackend, options: AttachBroadcastChannelOptions) {
     const { channel = frameChannelName(), maxWaitingFrames = 1024 } = options;
     this.#backend = backend;
-    this.#waiting = new FrameQueue({
-      maxFrames: maxWaitingFrames,
-      maxBytes: maxWaitingFrames * WAITING_FRAME_BYTES,
-    });
+    this.#sender = new WaitingSender(backend, maxWaitingFrames);
     backend.setCapabilities(0n, 0);
     this.#channel = new FrameChannel(channel, (frame) => {
-      this.#fromGuest(frame);
+      this.#ifOpen(() => {
+        this.#sender.send(frame);
+      });
     });
     backend.callbacks = {
       onFrames: ({ bytes, count, offsets, lengths }) => {
@@ -68,7 +63,9 @@ class BroadcastChannelNic implements BroadcastChannelAttachment {
         }
       },
       onWritable: () => {
-        this.#sendWaiting();
+        this.#ifOpen(() => {
+          this.#sender.resume();
+        });
       },
       onError: () => {
         this.detach();
@@ -78,14 +75,14 @@ class BroadcastChannelNic implements BroadcastChannelAttachment {
   }
 
   get droppedFromGuest(): number {
-    return this.#dropped;
+    return this.#sender.dropped;
   }
 
   detach(): void {
     if (this.#detached) return;
     this.#detached = true;
     this.#channel.close();
-    this.#waiting.clear();
+    this.#sender.clear();
     this.#backend.callbacks = undefined;
     this.#ifOpen(() => {
       this.#backend.disableReceive();
@@ -96,32 +93,9 @@ class BroadcastChannelNic implements BroadcastChannelAttachment {
     this.detach();
   }
 
-  /** A backend may be closed under the NIC: the cable is unplugged then. */
   #ifOpen(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      if (!(error instanceof SlirpError)) throw error;
+    unlessClosed(act, () => {
       this.detach();
-    }
-  }
-
-  #fromGuest(frame: Uint8Array): void {
-    this.#ifOpen(() => {
-      const mustWait = this.#waiting.count > 0 || this.#backend.send(frame) === SendStatus.mustWait;
-      if (mustWait && !this.#waiting.push(frame, 0, frame.length)) this.#dropped++;
-    });
-  }
-
-  #sendWaiting(): void {
-    const batch = this.#waiting.take(0);
-    if (!batch) return;
-    this.#ifOpen(() => {
-      const { status, consumed } = this.#backend.sendBatch(batch);
-      if (status !== SendStatus.mustWait) return;
-      for (let i = consumed; i < batch.count; i++) {
-        this.#waiting.push(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0);
-      }
     });
   }
 }

@@ -11,7 +11,7 @@
  */
 import type { NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { FrameSwitch, type FrameSwitchOptions } from "../frame-switch.js";
+import { FrameSwitch, type FrameSwitchOptions } from "../frames/frame-switch.js";
 
 /** Gives backends to guests and takes them back. */
 export interface BackendSource {

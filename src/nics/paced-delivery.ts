@@ -8,7 +8,7 @@
  * stopped or hung: what is kept here is dropped, so that no timer runs for it.
  */
 import type { FrameBatch, NetBackend } from "../backend.js";
-import { FrameQueue } from "../frame-queue.js";
+import { FrameQueue } from "../frames/frame-queue.js";
 
 /** What becomes of a frame that is handed to a card now. */
 export const Room = {

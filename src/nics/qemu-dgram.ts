@@ -12,12 +12,14 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { parseIpAddress, type IpAddress } from "../address.js";
 import { SendStatus, type FrameBatch, type NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { SILENT_LOG, type LogSink } from "./log-sink.js";
+import { unlessClosed } from "./unless-closed.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
 
 /** An IP address and a UDP port. */
 export interface DatagramAddress {
   /** IPv4 or IPv6 address, not a name. */
   readonly host: string;
+  /** 0 to 65535. */
   readonly port: number;
 }
 
@@ -31,6 +33,7 @@ export interface QemuDatagramOptions {
   readonly backend: NetBackend;
   /** What may lie unsent in the socket before frames are dropped, bytes. Default 1 MiB. */
   readonly maxUnsentBytes?: number;
+  /** Told of its guest, and of what ends it. Default: nobody. */
   readonly log?: LogSink;
   /** Closes the NIC. */
   readonly signal?: AbortSignal;
@@ -62,8 +65,8 @@ export interface QemuDatagramNic {
 }
 
 /**
- * Binds a UDP socket and puts the guest at its other end on the backend. Rejects with the system's error (`EADDRINUSE`, …), or
- * a SlirpError `invalidConfiguration` for what is not an IP address.
+ * Binds a UDP socket and puts the guest at its other end on the backend.
+ * @throws the system's error (`EADDRINUSE`, …); SlirpError `invalidConfiguration` for what is not an IP address
  */
 export async function openQemuDatagram(options: QemuDatagramOptions): Promise<QemuDatagramNic> {
   const { local, remote, signal } = options;
@@ -197,14 +200,10 @@ class DatagramNic implements QemuDatagramNic {
     backend.enableReceive();
   }
 
-  /** A backend may be closed under the NIC; there is nothing to do then. */
   #ifOpen(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      if (!(error instanceof SlirpError)) throw error;
+    unlessClosed(act, () => {
       void this.close();
-    }
+    });
   }
 
   #fromGuest(frame: Uint8Array, from: RemoteInfo): void {

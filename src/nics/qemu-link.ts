@@ -9,7 +9,7 @@
 import type { Socket } from "node:net";
 import { SendStatus, type FrameBatch, type NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { formatMac, MAC_OFFSET, readMac } from "../mac-address.js";
+import { formatMac, MAC_OFFSET, readMac } from "../frames/mac-address.js";
 import { encodeStreamFrames, StreamFrameParser } from "./qemu-framing.js";
 
 /** Bounds of a link. */

@@ -10,7 +10,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { stat, unlink } from "node:fs/promises";
 import type { NetBackend } from "../backend.js";
 import type { BackendSource } from "./guest-backends.js";
-import { SILENT_LOG, type LogSink } from "./log-sink.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
 import { boundAddress, tuneSocket, type QemuAddress } from "./qemu-address.js";
 import { QemuLink, type Identify, type QemuLinkLimits } from "./qemu-link.js";
 
@@ -38,8 +38,8 @@ export interface QemuServer {
 }
 
 /**
- * Listens for QEMUs. Rejects with the system's error (`EADDRINUSE`, `EACCES`, …). A unix socket that nobody listens on any
- * more is replaced, as QEMU does.
+ * Listens for QEMUs. A unix socket that nobody listens on any more is replaced, as QEMU does.
+ * @throws the system's error (`EADDRINUSE`, `EACCES`, …)
  */
 export async function listenQemu(options: ListenQemuOptions): Promise<QemuServer> {
   options.signal?.throwIfAborted();

@@ -10,9 +10,8 @@
  * - The guest's address is learned from what it sends: `net0-mac` is wrong after a state was restored.
  * A restored guest goes on with this attachment; frames that were waiting for the old one reach it and do no harm.
  */
-import { SendStatus, type NetBackend } from "../backend.js";
+import type { NetBackend } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { FrameQueue } from "../frame-queue.js";
 import {
   formatMac,
   isBroadcast,
@@ -20,14 +19,18 @@ import {
   MAC_OFFSET,
   readMac,
   writeMac,
-} from "../mac-address.js";
+} from "../frames/mac-address.js";
 import { PacedDelivery } from "./paced-delivery.js";
+import { unlessClosed } from "./unless-closed.js";
 import { V86Interrupts } from "./v86-interrupts.js";
 import { V86ReceiveRing } from "./v86-receive-ring.js";
+import { WaitingSender } from "./waiting-sender.js";
 
 /** What an emulator must have; v86's class `V86` has it. */
 export interface V86Emulator {
+  /** Told of each frame that the guest sends. */
   add_listener(event: "net0-send", listener: (frame: Uint8Array) => void): void;
+  /** Told no more. */
   remove_listener(event: "net0-send", listener: (frame: Uint8Array) => void): void;
   /** Not in v86's own types, but there. */
   readonly bus?: { send(event: string, value: unknown): void };
@@ -66,8 +69,8 @@ export interface V86Attachment {
 }
 
 /**
- * Puts a v86 guest on a backend: sets the backend's callbacks, header length 0, and turns receiving on. Throws a SlirpError
- * `invalidConfiguration` where the emulator has no bus.
+ * Puts a v86 guest on a backend: sets the backend's callbacks, header length 0, and turns receiving on.
+ * @throws SlirpError `invalidConfiguration` where the emulator has no bus
  */
 export function attachV86(
   emulator: V86Emulator,
@@ -77,8 +80,6 @@ export function attachV86(
   return new V86Nic(emulator, backend, options);
 }
 
-/** Bytes for all frames that wait to be sent, for each of them: a full Ethernet frame and what it costs. */
-const WAITING_FRAME_BYTES = 1536;
 /** Longer than any frame. */
 const SCRATCH_BYTES = 65_536;
 
@@ -90,17 +91,14 @@ class V86Nic implements V86Attachment {
   readonly #interrupts: V86Interrupts;
   readonly #delivery: PacedDelivery;
   readonly #nic: "virtio" | "ne2k" | "auto";
-  readonly #maxWaitingFrames: number;
+  readonly #sender: WaitingSender;
   readonly #onSend = (frame: Uint8Array): void => {
     this.#fromGuest(frame);
   };
 
   #detached = false;
   #macNumber: number | undefined;
-  /** Frames of the guest that the backend had no room for. Made when needed. */
-  #waiting: FrameQueue | undefined;
   #scratch: Uint8Array | undefined;
-  #droppedFromGuest = 0;
   #unblockedInterrupts = 0;
 
   constructor(emulator: V86Emulator, backend: NetBackend, options: AttachV86Options) {
@@ -134,14 +132,16 @@ class V86Nic implements V86Attachment {
       },
     );
     this.#nic = options.nic ?? "auto";
-    this.#maxWaitingFrames = options.maxWaitingFrames ?? 256;
+    this.#sender = new WaitingSender(backend, options.maxWaitingFrames ?? 256);
     backend.setCapabilities(0n, 0);
     backend.callbacks = {
       onFrames: (batch) => {
         this.#delivery.deliver(batch);
       },
       onWritable: () => {
-        this.#sendWaiting();
+        this.#ifOpen(() => {
+          this.#sender.resume();
+        });
       },
       onError: () => {
         this.detach();
@@ -157,7 +157,7 @@ class V86Nic implements V86Attachment {
 
   statistics(): V86AttachmentStatistics {
     return {
-      droppedFromGuest: this.#droppedFromGuest,
+      droppedFromGuest: this.#sender.dropped,
       droppedToGuest: this.#delivery.dropped,
       unblockedInterrupts: this.#unblockedInterrupts,
     };
@@ -168,7 +168,7 @@ class V86Nic implements V86Attachment {
     this.#detached = true;
     this.#emulator.remove_listener("net0-send", this.#onSend);
     this.#delivery.stop();
-    this.#waiting?.clear();
+    this.#sender.clear();
     this.#backend.callbacks = undefined;
     this.#ifOpen(() => {
       this.#backend.disableReceive();
@@ -179,14 +179,10 @@ class V86Nic implements V86Attachment {
     this.detach();
   }
 
-  /** A backend may be closed or fail under the NIC. That must not throw into the emulator: the cable is unplugged then. */
   #ifOpen(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      if (!(error instanceof SlirpError)) throw error;
+    unlessClosed(act, () => {
       this.detach();
-    }
+    });
   }
 
   #fromGuest(frame: Uint8Array): void {
@@ -194,30 +190,9 @@ class V86Nic implements V86Attachment {
       this.#macNumber = readMac(frame, MAC_OFFSET.source);
     }
     this.#ifOpen(() => {
-      const waits = this.#waiting !== undefined && this.#waiting.count > 0;
-      if (waits || this.#backend.send(frame) === SendStatus.mustWait) this.#keep(frame);
+      this.#sender.send(frame);
       // A guest that answers has probably taken frames.
       this.#delivery.poke();
-    });
-  }
-
-  #keep(frame: Uint8Array): void {
-    this.#waiting ??= new FrameQueue({
-      maxFrames: this.#maxWaitingFrames,
-      maxBytes: this.#maxWaitingFrames * WAITING_FRAME_BYTES,
-    });
-    if (!this.#waiting.push(frame, 0, frame.length)) this.#droppedFromGuest++;
-  }
-
-  #sendWaiting(): void {
-    const batch = this.#waiting?.take(0);
-    if (!batch) return;
-    this.#ifOpen(() => {
-      const { status, consumed } = this.#backend.sendBatch(batch);
-      if (status !== SendStatus.mustWait) return;
-      for (let i = consumed; i < batch.count; i++) {
-        this.#waiting?.push(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0);
-      }
     });
   }
 

@@ -12,7 +12,7 @@ import type { HostTimer } from "../host-network.js";
 import { ChunkPool } from "../byte-queue.js";
 
 /** Bytes of one read of a socket: what libuv itself reads at once. */
-export const READ_BYTES = 64 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /** setTimeout's longest delay; it takes more for 1 ms. */
 const MAX_DELAY_MS = 2 ** 31 - 1;

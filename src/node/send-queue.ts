@@ -10,7 +10,7 @@ import { ByteQueue, type Chunk } from "../byte-queue.js";
 import type { Flushable, NodeLoop } from "./node-loop.js";
 
 /** Bytes taken and not yet with the kernel, at most: 192 KiB. With what is received it keeps to the contract's bound. */
-export const SEND_BYTES = 192 * 1024;
+const SEND_BYTES = 192 * 1024;
 
 /** Whose bytes they are. */
 export interface SendQueueOwner {

@@ -134,10 +134,7 @@ export class DnsOverHttps {
 }
 
 /** Lets the page see the answer (Fetch, "CORS protocol"). The origin has been judged. */
-export function allowOrigin(
-  { headers: { origin } }: IncomingMessage,
-  response: ServerResponse,
-): void {
+function allowOrigin({ headers: { origin } }: IncomingMessage, response: ServerResponse): void {
   response.setHeader("Vary", "Origin");
   if (origin !== undefined) response.setHeader("Access-Control-Allow-Origin", origin);
 }

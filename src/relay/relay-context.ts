@@ -2,7 +2,7 @@
 import type { Credentials } from "./credentials.js";
 import type { ListenPolicy } from "./listen-policy.js";
 import type { RelayLimits } from "./limits.js";
-import type { RelayLog } from "./relay-log.js";
+import type { LogSink } from "../log-sink.js";
 import type { RelayMetrics } from "./relay-metrics.js";
 import type { TargetPolicy } from "./target-policy.js";
 
@@ -15,7 +15,7 @@ export interface RelayContext {
   readonly credentials: Credentials;
   /** What the relay says of itself. */
   readonly motd: string | undefined;
-  readonly log: RelayLog;
+  readonly log: LogSink;
   readonly metrics: RelayMetrics;
   /** No new streams. */
   readonly isDraining: boolean;

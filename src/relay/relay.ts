@@ -12,13 +12,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
-import { Credentials, isEqual, type CredentialOptions } from "./credentials.js";
+import { SILENT_LOG, type LogSink } from "../log-sink.js";
+import { Credentials, type CredentialOptions } from "./credentials.js";
 import { DNS_QUERY_PATH, DnsOverHttps } from "./dns-over-https.js";
 import { DEFAULT_LIMITS, type RelayLimits } from "./limits.js";
 import type { RelayContext, RelaySession } from "./relay-context.js";
 import { ListenPolicy, type ForwardOptions } from "./listen-policy.js";
+import { RelayAccess, type AccessOptions } from "./relay-access.js";
 import { RelayLink } from "./relay-link.js";
-import { SILENT_LOG, type RelayLog } from "./relay-log.js";
 import { RelayMetrics } from "./relay-metrics.js";
 import { pathOf, readRoom, readTarget, readWebsockify, type Target } from "./relay-paths.js";
 import { RoomSession } from "./room-session.js";
@@ -29,13 +30,7 @@ import { WispSession } from "./wisp-session.js";
 import { WsproxySession } from "./wsproxy-session.js";
 
 /** How a relay is made. Every option has a default that is safe on a public address. */
-export interface RelayOptions extends TargetPolicyOptions, CredentialOptions {
-  /**
-   * Pages that may use it: origins such as `https://example.org`. Default: pages on loopback, and clients that are no pages. `"*"`: all.
-   */
-  readonly origins?: readonly string[] | "*";
-  /** Secrets, one of which must be the first part of the path: `wss://host/SECRET/`. Default: none is asked for. */
-  readonly tokens?: readonly string[];
+export interface RelayOptions extends TargetPolicyOptions, CredentialOptions, AccessOptions {
   /** What it says of itself to Wisp clients. */
   readonly motd?: string;
   /**
@@ -49,8 +44,10 @@ export interface RelayOptions extends TargetPolicyOptions, CredentialOptions {
   readonly createGateway?: CreateGateway;
   /** Answers DNS over HTTPS at `/dns-query`, by the system's resolvers or by those named. Default: it does not. */
   readonly dnsOverHttps?: boolean | readonly string[];
+  /** Those of `DEFAULT_LIMITS` that are to be others. */
   readonly limits?: Partial<RelayLimits>;
-  readonly log?: RelayLog;
+  /** Told who comes, what is refused and by which rule. Default: nobody. */
+  readonly log?: LogSink;
 }
 
 /** What is known of a client address while it has WebSockets. */
@@ -65,10 +62,11 @@ const OPEN_POLICY = new TargetPolicy({ allow: ["*:1-65535"] });
 /** What a request may say of itself, beside its path. */
 type Refusal = { readonly status: 400 | 401 | 403 | 404 | 503; readonly text: string };
 
-/** See the top of the file. */
+/** A relay, to be mounted on an HTTP server; made by {@link createRelay}. */
 export class Relay {
+  /** What it counts, as `/metrics` prints it. */
   readonly metrics = new RelayMetrics();
-  readonly #options: RelayOptions;
+  readonly #access: RelayAccess;
   readonly #context: RelayContext & { isDraining: boolean };
   readonly #server: WebSocketServer;
   readonly #sessions = new Map<RelayLink, RelaySession>();
@@ -80,7 +78,7 @@ export class Relay {
   #whenEmpty: (() => void) | undefined;
 
   constructor(options: RelayOptions) {
-    this.#options = options;
+    this.#access = new RelayAccess(options);
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#context = {
       policy: new TargetPolicy(options),
@@ -113,7 +111,7 @@ export class Relay {
   /** Takes over an HTTP upgrade. Refuses it itself where it is not to be. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const client = request.socket.remoteAddress ?? "";
-    const path = this.#pathBehindToken(request);
+    const path = this.#access.pathBehindToken(request);
     const refusal = this.#refuse(request, client, path);
     socket.on("error", () => undefined);
     if (refusal) {
@@ -170,12 +168,13 @@ export class Relay {
   }
 
   #answerDns(request: IncomingMessage, response: ServerResponse): boolean {
-    const path = this.#pathBehindToken(request);
+    const path = this.#access.pathBehindToken(request);
     if (!this.#dns || !pathOf(request).endsWith(DNS_QUERY_PATH)) return false;
     if (path !== undefined && path !== DNS_QUERY_PATH) return false;
     const client = request.socket.remoteAddress ?? "";
     if (path === undefined) respond(response, 401, "The path does not begin with a token\n");
-    else if (!this.#knowsOrigin(request)) respond(response, 403, "This origin may not ask\n");
+    else if (!this.#access.knowsOrigin(request))
+      respond(response, 403, "This origin may not ask\n");
     else void this.#dns.answer(request, response, client);
     return true;
   }
@@ -242,7 +241,7 @@ export class Relay {
   #refuse(request: IncomingMessage, client: string, path: string | undefined): Refusal | undefined {
     const { limits, isDraining } = this.#context;
     if (isDraining) return { status: 503, text: "The relay is ending" };
-    if (!this.#knowsOrigin(request))
+    if (!this.#access.knowsOrigin(request))
       return { status: 403, text: "This origin may not use the relay" };
     if (path === undefined) return { status: 401, text: "The path does not begin with a token" };
     const room = readRoom(path);
@@ -260,25 +259,6 @@ export class Relay {
     const full = room !== undefined ? this.#rooms?.refusal(pathOf(request)) : undefined;
     if (full !== undefined) return { status: 503, text: full };
     return undefined;
-  }
-
-  /** Programs send no Origin. Pages on loopback are the user's own. */
-  #knowsOrigin({ headers: { origin } }: IncomingMessage): boolean {
-    const { origins } = this.#options;
-    if (origin === undefined || origins === "*") return true;
-    if (origins) return origins.includes(origin);
-    return /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(origin);
-  }
-
-  /** The path, without the token that it must begin with; undefined where it does not. */
-  #pathBehindToken(request: IncomingMessage): string | undefined {
-    const { tokens } = this.#options;
-    const pathname = pathOf(request);
-    if (!tokens) return pathname;
-    const [, first = ""] = pathname.split("/");
-    // Every token is compared, so that time does not tell which is near.
-    const known = tokens.map((token) => isEqual(first, token)).includes(true);
-    return known ? pathname.slice(first.length + 1) : undefined;
   }
 }
 

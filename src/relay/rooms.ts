@@ -5,9 +5,9 @@
  * What the gateway is, the relay is told by whoever makes it: a stack, in the entry file. It reaches what the relay's policy lets it reach.
  */
 import type { NetBackend } from "../backend.js";
-import { createSwitch, type FrameSwitch } from "../frame-switch.js";
+import { createSwitch, type FrameSwitch } from "../frames/frame-switch.js";
 import type { RelayLimits } from "./limits.js";
-import type { RelayLog } from "./relay-log.js";
+import type { LogSink } from "../log-sink.js";
 import type { RelayMetrics } from "./relay-metrics.js";
 import type { TargetPolicy } from "./target-policy.js";
 
@@ -26,7 +26,7 @@ export type CreateGateway = (request: GatewayRequest) => Promise<NetBackend>;
 export interface RoomsContext {
   readonly policy: TargetPolicy;
   readonly limits: RelayLimits;
-  readonly log: RelayLog;
+  readonly log: LogSink;
   readonly metrics: RelayMetrics;
 }
 

@@ -11,6 +11,7 @@ import { ErrorCode, SlirpError } from "../errors.js";
 
 /** What the policy says of a target. */
 export interface Verdict {
+  /** Whether it may be dialled, or looked up. */
   readonly allowed: boolean;
   /** The rule that decided, for the log. */
   readonly rule: string;
@@ -42,7 +43,7 @@ interface Rule {
 /** Mail servers listen there, and relays that let spam through end on lists. */
 const CLOSED_PORTS: readonly number[] = [25];
 
-/** See the top of the file. */
+/** Says which names may be looked up and which addresses dialled. Pure. */
 export class TargetPolicy {
   readonly #allow: readonly Rule[];
   readonly #deny: readonly Rule[];
@@ -52,7 +53,7 @@ export class TargetPolicy {
   constructor({ allow = [], deny = [], names }: TargetPolicyOptions = {}) {
     this.#allow = allow.map((text) => readRule("allow", text));
     this.#deny = deny.map((text) => readRule("deny", text));
-    this.#names = names?.map((name) => name.toLowerCase().replace(/\.$/, ""));
+    this.#names = names?.map(readName);
   }
 
   /** Whether a name may be looked up. */
@@ -88,6 +89,13 @@ export class TargetPolicy {
       ? { allowed: false, rule: `${hidden.toString()} is ${hidden.range()}, not global unicast` }
       : { allowed: true, rule: "default" };
   }
+}
+
+function readName(text: string): string {
+  const name = text.toLowerCase().replace(/\.$/, "");
+  if (/^(\*\.)?[^\s*/:]+$/.test(name)) return name;
+  const message = `name ${JSON.stringify(text)}: write "example.org", or "*.example.org" for all below it`;
+  throw new SlirpError(ErrorCode.invalidConfiguration, message);
 }
 
 function applies({ range, ports }: Rule, address: Address, port: number): boolean {

@@ -31,6 +31,7 @@ import {
   LISTEN_EXTENSION_ID,
 } from "../wisp-listen.js";
 import { chooseAddress } from "./dial.js";
+import { OpeningStream } from "./opening-stream.js";
 import type { RelayContext } from "./relay-context.js";
 import type { RelayLink } from "./relay-link.js";
 import { SessionListeners } from "./session-listeners.js";
@@ -257,45 +258,6 @@ export class WispSession {
     this.#context.log.info({ client: this.#client, rule: problem }, "ended a connection");
     this.#link.send(encodeClose(CONNECTION_ID, reason));
     this.#link.close(CloseCode.policyViolation, problem.slice(0, 100));
-  }
-}
-
-/** A stream whose target is being looked up: what the client sends meanwhile is kept, as far as its credits go. */
-class OpeningStream implements RelayStream {
-  readonly id: number;
-  readonly #context: StreamContext;
-  readonly #waiting: Buffer[] = [];
-  #granted = 0;
-
-  constructor(id: number, context: StreamContext) {
-    this.id = id;
-    this.#context = context;
-  }
-
-  /** The client has sent more than it may. */
-  get isOverfull(): boolean {
-    return this.#waiting.length > this.#context.limits.creditPackets;
-  }
-
-  receive(payload: Buffer): void {
-    if (!this.isOverfull) this.#waiting.push(payload);
-  }
-
-  grant(bytes: number): void {
-    this.#granted += bytes;
-  }
-
-  endByClient(): void {
-    this.#context.onGone(this.id);
-  }
-
-  abandon(): void {
-    this.#context.onGone(this.id);
-  }
-
-  handOver(stream: RelayStream): void {
-    if (this.#granted > 0) stream.grant(this.#granted);
-    for (const payload of this.#waiting) stream.receive(payload);
   }
 }
 

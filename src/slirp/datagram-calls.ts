@@ -3,7 +3,7 @@
  */
 import type { IpEndpoint, IpFamily } from "../address.js";
 import { Errno, type DatagramSource } from "../host-network.js";
-import type { HostCallContext } from "./host-calls.js";
+import type { HostCallContext } from "./host-call-context.js";
 import type { HostCalls } from "./module-instance.js";
 import { ResolvingDatagram } from "./resolving-datagram.js";
 import {

@@ -2,7 +2,7 @@
  * The module's calls about files (wasm/host.h): what TFTP serves.
  */
 import { Errno } from "../host-network.js";
-import type { HostCallContext } from "./host-calls.js";
+import type { HostCallContext } from "./host-call-context.js";
 import type { HostCalls } from "./module-instance.js";
 
 /** TFTP's tsize option and C's int are no wider. */

@@ -4,27 +4,14 @@
  * Every answer is 0 or a count, or an errno made negative. Nothing here calls into the module again, and nothing throws: an
  * exception would pass through C and leave the stack in pieces.
  */
-import { ipEndpoint, type HostEndpoint } from "../address.js";
+import { ipEndpoint } from "../address.js";
 import { Errno } from "../host-network.js";
 import { datagramCalls } from "./datagram-calls.js";
 import { fileCalls } from "./file-calls.js";
-import type { HostCalls, ModuleInstance } from "./module-instance.js";
+import type { HostCallContext } from "./host-call-context.js";
+import type { HostCalls } from "./module-instance.js";
 import { writeSocketAddress } from "./socket-address.js";
-import type { SocketTable } from "./socket-table.js";
 import { streamCalls } from "./stream-calls.js";
-
-/** What the calls need beyond the sockets. */
-export interface HostCallContext {
-  readonly instance: ModuleInstance;
-  readonly table: SocketTable;
-  /** Frames towards the guest are to be handed over now. */
-  deliver(): void;
-  log(level: number, text: string): void;
-  /** Where a guest forward of this name connects to. */
-  guestForwardTarget(name: string): HostEndpoint | undefined;
-  /** Bytes from the guest for the guest channel of this number. */
-  guestChannelData(id: number, bytes: Uint8Array): void;
-}
 
 /** Makes the import object's functions. */
 export function createHostCalls(context: HostCallContext): HostCalls {

@@ -14,8 +14,7 @@ const HOST_LONG = hostTso4 | hostTso6 | hostUfo | hostUso;
 const GUEST_LONG = guestTso4 | guestTso6;
 
 /** All features, with a header to say them in. */
-export const STACK_FEATURES =
-  checksum | HOST_LONG | hostEcn | guestChecksum | GUEST_LONG | guestEcn;
+const STACK_FEATURES = checksum | HOST_LONG | hostEcn | guestChecksum | GUEST_LONG | guestEcn;
 
 /** What there is with a header of this length. */
 export function featuresAt(headerLength: HeaderLength): bigint {

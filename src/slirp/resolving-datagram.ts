@@ -42,6 +42,11 @@ export class ResolvingDatagram {
     return this.main.localEndpoint;
   }
 
+  get droppedDatagrams(): number | undefined {
+    const { droppedDatagrams: dropped } = this.main;
+    return dropped === undefined ? undefined : dropped + (this.other?.droppedDatagrams ?? 0);
+  }
+
   set onReady(listener: ((events: number) => void) | undefined) {
     this.readListener = listener;
     this.main.onReady = listener;

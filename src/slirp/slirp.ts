@@ -6,6 +6,7 @@
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { HostNetwork } from "../host-network.js";
 import type {
+  ConnectionDescription,
   GuestChannel,
   GuestChannelOptions,
   GuestConnectOptions,
@@ -15,6 +16,7 @@ import type {
   SocketDescription,
 } from "../slirp-backend.js";
 import type { GuestForward, HostForward, ResolvedSlirpOptions } from "../slirp-options.js";
+import { readConnections } from "./connections.js";
 import { Forwards } from "./forwards.js";
 import { GuestConnections } from "./guest-connections.js";
 import { GuestChannels } from "./guest-channels.js";
@@ -24,7 +26,9 @@ import { Stack } from "./stack.js";
 
 /** What a stack is made of. */
 export interface SlirpParts {
+  /** From `loadModule`. */
   readonly module: WebAssembly.Module;
+  /** What the stack's sockets reach. */
   readonly network: HostNetwork;
   /** From `resolveSlirpOptions` in config. */
   readonly options: ResolvedSlirpOptions;
@@ -38,7 +42,7 @@ export interface SlirpParts {
   readonly onLog?: (level: LogLevel, text: string) => void;
 }
 
-/** See the top of the file. */
+/** A slirp backend whose stack is in this thread: all that `SlirpBackend` has, answered at once where the contract allows a promise. */
 export class Slirp extends StackBackend implements SlirpBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;
@@ -46,7 +50,7 @@ export class Slirp extends StackBackend implements SlirpBackend {
   private readonly parts: SlirpParts;
   private readonly forwardTable: Forwards;
   private readonly channels: GuestChannels;
-  private readonly connections: GuestConnections;
+  private readonly guestConnections: GuestConnections;
 
   private constructor(parts: SlirpParts) {
     super(
@@ -62,7 +66,7 @@ export class Slirp extends StackBackend implements SlirpBackend {
     this.channels = new GuestChannels(this.stack, () => {
       this.checkOpen();
     });
-    this.connections = new GuestConnections(this.stack, parts.options, () => this.endReason());
+    this.guestConnections = new GuestConnections(this.stack, parts.options, () => this.endReason());
     parts.signal?.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -151,7 +155,7 @@ export class Slirp extends StackBackend implements SlirpBackend {
    * @throws SlirpError `connectionRefused`, `guestUnreachable` (no answer in 75 s), `invalidConfiguration`, `closed`; the signal's reason.
    */
   connect(options: GuestConnectOptions): Promise<GuestSocket> {
-    return this.connections.connect(options);
+    return this.guestConnections.connect(options);
   }
 
   /**
@@ -201,6 +205,12 @@ export class Slirp extends StackBackend implements SlirpBackend {
     this.checkOpen();
     const { instance, pointer } = this.stack;
     return this.stack.call(() => instance.takeText(instance.exports.slirp_neighbor_info(pointer)));
+  }
+
+  /** Connections between guest and host: see `SlirpBackend`. */
+  connections(): ConnectionDescription[] {
+    this.checkOpen();
+    return this.stack.call(() => readConnections(this.stack.instance));
   }
 
   /** The host sockets that the stack has open. */

@@ -104,7 +104,10 @@ export class SocketTable {
     return this.sockets.flatMap((entry, descriptor) => {
       if (!entry || entry.kind === "file") return [];
       const remote = entry.kind === "stream" ? text(entry.socket.remoteEndpoint) : undefined;
-      return [{ descriptor, kind: entry.kind, local: text(entry.socket.localEndpoint), remote }];
+      const dropped = entry.kind === "datagram" ? entry.socket.droppedDatagrams : undefined;
+      const local = text(entry.socket.localEndpoint);
+      const counted = dropped === undefined ? {} : { droppedDatagrams: dropped };
+      return [{ descriptor, kind: entry.kind, local, remote, ...counted }];
     });
   }
 

@@ -3,47 +3,27 @@
  */
 import {
   SendStatus,
-  type BackendCallbacks,
   type BackendStatistics,
   type FrameBatch,
   type HeaderLength,
-  type NetBackend,
   type SendResult,
 } from "../backend.js";
-import { ErrorCode, SlirpError } from "../errors.js";
-import { featureConflict, isHeaderLength } from "../virtio-net.js";
+import { SlirpNicSide } from "../frames/slirp-nic-side.js";
 import { SharedField } from "./module-instance.js";
 import { featuresAt, offloadBits } from "./offloads.js";
 import type { Stack, StackObserver } from "./stack.js";
 
-const ETHERNET_HEADER_BYTES = 14;
-/** The largest IPv6 packet (its length field does not count its header) and an Ethernet header; a longer frame is no frame. */
-const MAX_FRAME_BYTES = ETHERNET_HEADER_BYTES + 40 + 65535;
-
 /** See the top of the file. */
-export abstract class StackBackend implements NetBackend {
-  readonly name = "slirp";
-  callbacks: BackendCallbacks | undefined;
-
+export abstract class StackBackend extends SlirpNicSide {
   protected readonly stack: Stack;
-  private readonly result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  private readonly counters = {
-    framesFromGuest: 0,
-    framesToGuest: 0,
-    bytesFromGuest: 0,
-    bytesToGuest: 0,
-    dropped: 0,
-  };
-  private headerLength: HeaderLength = 0;
-  private receiving = false;
-  private nicWaits = false;
-  private closing: Promise<void> | undefined;
 
   /** `makeStack` is given whom the stack is to tell. */
   protected constructor(makeStack: (observer: Omit<StackObserver, "onLog">) => Stack) {
+    super();
     this.stack = makeStack({
       onFrames: (batch) => {
-        this.pushFrames(batch);
+        this.counters.countBatch(batch, this.headerLength);
+        this.callbacks?.onFrames(batch);
       },
       onRoom: () => {
         this.afterTurn();
@@ -61,26 +41,12 @@ export abstract class StackBackend implements NetBackend {
   /** The stack is closed: gives back what came with it. */
   protected abstract release(): Promise<void>;
 
-  /** `close` was called. */
-  protected get isClosed(): boolean {
-    return this.closing !== undefined;
-  }
-
   send(frame: Uint8Array): SendStatus {
     return this.sendBytes(frame, 0, frame.length);
   }
 
-  sendGathered(pieces: readonly Uint8Array[]): SendStatus {
-    let length = 0;
-    for (const piece of pieces) length += piece.length;
-    if (!this.accepts(length)) return SendStatus.dropped;
-    const taken =
-      this.stack.areas.putGathered(pieces, length) ||
-      (this.tryMakeRoom() && this.stack.areas.putGathered(pieces, length));
-    return this.finishSend(taken, length);
-  }
-
   sendBatch(batch: FrameBatch): SendResult {
+    this.checkOpen();
     const { result } = this;
     result.dropped = 0;
     result.consumed = 0;
@@ -112,103 +78,58 @@ export abstract class StackBackend implements NetBackend {
     this.stack.setPushing(false);
   }
 
-  peek(): number {
-    this.checkPulling();
+  statistics(): BackendStatistics {
+    this.checkOpen();
+    const { instance } = this.stack;
+    return this.counters.snapshot(
+      instance.get(SharedField.inputDropped),
+      instance.get(SharedField.outputDropped),
+    );
+  }
+
+  protected override get hasFailed(): boolean {
+    return this.stack.failed !== undefined;
+  }
+
+  protected override peekNext(): number {
     return this.stack.areas.peek();
   }
 
-  receive(target: Uint8Array): number {
-    this.checkPulling();
+  protected override takeNext(target: Uint8Array): void {
     const { areas, loop } = this.stack;
-    const length = areas.peek();
-    if (length === 0) return 0;
-    if (length > target.length) {
-      throw new RangeError(
-        `the next frame has ${String(length)} bytes, the target only ${String(target.length)}`,
-      );
-    }
     areas.take(target);
-    this.counters.framesToGuest++;
-    this.counters.bytesToGuest += length - this.headerLength;
     // What was kept back for want of room can come now.
     if (areas.peek() === 0) loop.requestSoon();
-    return length;
   }
 
   /** See `offloads.ts`. A header says what they are needed for: without one there are none. */
-  capabilities(headerLength: HeaderLength): bigint {
-    this.checkOpen();
-    return isHeaderLength(headerLength) ? featuresAt(headerLength) : 0n;
+  protected override featuresFor(headerLength: HeaderLength): bigint {
+    return featuresAt(headerLength);
   }
 
-  setCapabilities(features: bigint, headerLength: HeaderLength): void {
-    this.checkOpen();
-    const conflict = isHeaderLength(headerLength)
-      ? featureConflict(features, featuresAt(headerLength))
-      : "header lengths are 0, 10 and 12";
-    if (conflict !== undefined) {
-      const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;
-      throw new SlirpError(
-        ErrorCode.unsupportedCapability,
-        `slirp cannot do ${asked}: ${conflict}`,
-      );
-    }
+  protected override agree(features: bigint, headerLength: HeaderLength): void {
     this.headerLength = headerLength;
     this.stack.call(() => {
       this.stack.instance.exports.frames_set_header(headerLength, offloadBits(features));
     });
   }
 
-  statistics(): BackendStatistics {
-    this.checkOpen();
-    const { instance } = this.stack;
-    const { dropped, ...counters } = this.counters;
-    return {
-      ...counters,
-      droppedFromGuest: dropped + instance.get(SharedField.inputDropped),
-      droppedToGuest: instance.get(SharedField.outputDropped),
-    };
-  }
-
-  close(): Promise<void> {
-    this.closing ??= this.closeOnce();
-    return this.closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /** @throws SlirpError `closed`. */
-  protected checkOpen(): void {
-    if (this.closing) throw new SlirpError(ErrorCode.closed, "the slirp backend is closed");
-  }
-
-  private async closeOnce(): Promise<void> {
-    this.callbacks = undefined;
+  protected override async closeOnce(): Promise<void> {
     // A NIC may close the backend from within onFrames, which the module itself may have called.
     while (this.stack.isBusy) await Promise.resolve();
     this.stack.destroy();
     await this.release();
   }
 
-  private checkPulling(): void {
-    this.checkOpen();
-    if (this.receiving) {
-      throw new SlirpError(
-        ErrorCode.invalidConfiguration,
-        "frames are pushed: call disableReceive before peek or receive",
-      );
-    }
+  protected override putGathered(pieces: readonly Uint8Array[], length: number): boolean {
+    const { areas } = this.stack;
+    return (
+      areas.putGathered(pieces, length) || (this.tryMakeRoom() && areas.putGathered(pieces, length))
+    );
   }
 
-  private accepts(length: number): boolean {
-    this.checkOpen();
-    const bytes = length - this.headerLength;
-    if (!this.stack.failed && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES)
-      return true;
-    this.counters.dropped++;
-    return false;
+  protected override afterPut(): void {
+    this.stack.loop.requestSoon();
   }
 
   private sendBytes(bytes: Uint8Array, offset: number, length: number): SendStatus {
@@ -224,30 +145,5 @@ export abstract class StackBackend implements NetBackend {
     if (this.stack.isBusy) return false;
     this.stack.makeRoom();
     return !this.stack.failed;
-  }
-
-  private finishSend(taken: boolean, length: number): SendStatus {
-    this.stack.loop.requestSoon();
-    if (taken) {
-      this.counters.framesFromGuest++;
-      this.counters.bytesFromGuest += length - this.headerLength;
-      return SendStatus.taken;
-    }
-    this.nicWaits = true;
-    return SendStatus.mustWait;
-  }
-
-  private pushFrames(batch: FrameBatch): void {
-    const { callbacks, counters } = this;
-    counters.framesToGuest += batch.count;
-    for (let i = 0; i < batch.count; i++)
-      counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.headerLength;
-    callbacks?.onFrames(batch);
-  }
-
-  private tellWritable(): void {
-    if (!this.nicWaits) return;
-    this.nicWaits = false;
-    this.callbacks?.onWritable?.();
   }
 }

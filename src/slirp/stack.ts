@@ -12,13 +12,14 @@ import type { LogLevel } from "../slirp-backend.js";
 import type { ResolvedSlirpOptions } from "../slirp-options.js";
 import { createStack } from "./configure.js";
 import { FrameAreas } from "./frame-areas.js";
-import { createHostCalls, type HostCallContext } from "./host-calls.js";
+import type { HostCallContext } from "./host-call-context.js";
+import { createHostCalls } from "./host-calls.js";
 import { ModuleInstance, SharedField, type SlirpPointer } from "./module-instance.js";
 import { SocketTable } from "./socket-table.js";
 import { TurnLoop, type TurnResult } from "./turn-loop.js";
 
 /** The levels of wasm/glib/glib.h by index. */
-export const logLevels = ["debug", "warning", "critical", "fatal"] as const satisfies LogLevel[];
+const logLevels = ["debug", "warning", "critical", "fatal"] as const satisfies LogLevel[];
 
 /** What the stack tells its owner. None of them may throw. */
 export interface StackObserver {

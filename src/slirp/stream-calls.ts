@@ -3,7 +3,7 @@
  */
 import { ipEndpoint, type HostEndpoint, type IpEndpoint, type IpFamily } from "../address.js";
 import { Errno } from "../host-network.js";
-import type { HostCallContext } from "./host-calls.js";
+import type { HostCallContext } from "./host-call-context.js";
 import type { HostCalls } from "./module-instance.js";
 import { isResolverPlaceholder, resolverFor } from "./name-server.js";
 import { readIpEndpoint, readSocketAddress, writeSocketAddress } from "./socket-address.js";

@@ -36,6 +36,7 @@ export type PlainMethod =
   | "loadState"
   | "connectionInfo"
   | "neighborInfo"
+  | "connections"
   | "sockets";
 
 /** Parameters and answer of every call, by name. */

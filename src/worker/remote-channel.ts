@@ -6,7 +6,7 @@ import type { IpAddress } from "../address.js";
 import type { GuestChannel, GuestChannelOptions } from "../slirp-backend.js";
 
 /** Bytes that may be under way or wait in the worker. */
-export const CHANNEL_CREDIT_BYTES = 64 * 1024;
+const CHANNEL_CREDIT_BYTES = 64 * 1024;
 
 /** See the top of the file. */
 export class RemoteChannel implements GuestChannel {

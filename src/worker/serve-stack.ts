@@ -6,12 +6,8 @@
  * for and holds its connections back.
  */
 import { ErrorCode, SlirpError } from "../errors.js";
-import type { SlirpBackend } from "../slirp-backend.js";
 import { PROTOCOL_VERSION, type Greeting } from "./messages.js";
-import { StackPort } from "./stack-port.js";
-
-/** Makes a stack from the options that the page was given. */
-export type MakeStack = (options: Readonly<Record<string, unknown>>) => Promise<SlirpBackend>;
+import { StackPort, type MakeStack } from "./stack-port.js";
 
 /** Where greetings come from: a worker's global scope. */
 export interface GreetingSource {

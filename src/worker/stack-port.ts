@@ -19,7 +19,6 @@ import type {
   WorkerMessage,
 } from "./messages.js";
 import { packError, packValue, unpackValue } from "./packed-value.js";
-import type { MakeStack } from "./serve-stack.js";
 import { ServedChannel } from "./served-channel.js";
 
 const HEADER_LENGTHS: readonly HeaderLength[] = [0, 10, 12];
@@ -34,6 +33,9 @@ interface ServedSocket {
   /** Settled when all that the page has written, and its end, have gone on to the connection. */
   readonly written: Promise<void>;
 }
+
+/** Makes a stack from the options that the page was given. */
+export type MakeStack = (options: Readonly<Record<string, unknown>>) => Promise<SlirpBackend>;
 
 /** See the top of the file. */
 export class StackPort {
@@ -112,6 +114,7 @@ export class StackPort {
     loadState: (saved) => this.#open.loadState(saved),
     connectionInfo: () => this.#open.connectionInfo(),
     neighborInfo: () => this.#open.neighborInfo(),
+    connections: () => this.#open.connections(),
     sockets: () => this.#open.sockets(),
     connect: (socket, options) => this.#connect(socket, options),
     socketClosed: (socket) => this.#whenClosed(socket),

@@ -9,22 +9,17 @@
  */
 import {
   SendStatus,
-  type BackendCallbacks,
   type BackendStatistics,
   type FrameBatch,
   type HeaderLength,
-  type NetBackend,
   type SendResult,
 } from "../backend.js";
-import { ErrorCode, SlirpError } from "../errors.js";
-import { featureConflict, isHeaderLength } from "../virtio-net.js";
+import type { SlirpError } from "../errors.js";
+import { SlirpNicSide } from "../frames/slirp-nic-side.js";
 import { ParcelKind, ParcelWord, wordsOf } from "./parcel.js";
 import { ParcelInbox } from "./parcel-inbox.js";
 import { ParcelSender } from "./parcel-sender.js";
 
-const ETHERNET_HEADER_BYTES = 14;
-/** As the stack itself has it: the largest IPv6 payload, its header and Ethernet's; a longer frame is no frame. */
-const MAX_FRAME_BYTES = ETHERNET_HEADER_BYTES + 40 + 65535;
 const MEMORY_PAGE_BYTES = 65_536;
 
 /** What a worker's stack is reached by. */
@@ -34,35 +29,20 @@ export interface BackendLink {
 }
 
 /** See the top of the file. */
-export abstract class WorkerBackend implements NetBackend {
-  readonly name = "slirp";
-  callbacks: BackendCallbacks | undefined;
-
+export abstract class WorkerBackend extends SlirpNicSide {
   private readonly sender: ParcelSender;
   private readonly inbox: ParcelInbox;
-  private readonly result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  private readonly counters = {
-    framesFromGuest: 0,
-    framesToGuest: 0,
-    bytesFromGuest: 0,
-    bytesToGuest: 0,
-  };
-  private dropped = 0;
-  private droppedToGuest = 0;
   /** As the stack counts, of its last message. */
   private stackCounters = new Uint32Array(3);
-  private headerLength: HeaderLength = 0;
-  private receiving = false;
   private deliveryDue = false;
   private flushDue = false;
-  private nicWaits = false;
   private failure: SlirpError | undefined;
-  private closing: Promise<void> | undefined;
 
   protected constructor(
     private readonly backendLink: BackendLink,
     private readonly features: Readonly<Record<HeaderLength, bigint>>,
   ) {
+    super();
     this.sender = new ParcelSender(backendLink.port, (words) => {
       words[ParcelWord.headerLength] = this.headerLength;
     });
@@ -72,7 +52,7 @@ export abstract class WorkerBackend implements NetBackend {
         if (!this.failure) this.sender.giveBack(buffer);
       },
       onDropped: (frames) => {
-        this.droppedToGuest += frames;
+        this.counters.countReceiveDrops(frames);
       },
     });
   }
@@ -93,13 +73,6 @@ export abstract class WorkerBackend implements NetBackend {
     return this.finishSend(this.sender.put(frame), frame.length);
   }
 
-  sendGathered(pieces: readonly Uint8Array[]): SendStatus {
-    let length = 0;
-    for (const piece of pieces) length += piece.length;
-    if (!this.accepts(length)) return SendStatus.dropped;
-    return this.finishSend(this.sender.putGathered(pieces, length), length);
-  }
-
   sendBatch(batch: FrameBatch): SendResult {
     this.checkOpen();
     const { result } = this;
@@ -112,7 +85,7 @@ export abstract class WorkerBackend implements NetBackend {
       let end = first;
       while (end < count && this.isFrame(lengths[end] ?? 0)) end++;
       if (end === first) {
-        this.dropped++;
+        this.counters.countSendDrops(1);
         result.dropped++;
         result.consumed++;
         continue;
@@ -140,72 +113,41 @@ export abstract class WorkerBackend implements NetBackend {
     this.receiving = false;
   }
 
-  peek(): number {
-    this.checkPulling();
+  statistics(): BackendStatistics {
+    this.checkOpen();
+    return this.counters.snapshot(this.stackCounters[0], this.stackCounters[1]);
+  }
+
+  protected override get hasFailed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  protected override peekNext(): number {
     return this.inbox.peek();
   }
 
-  receive(target: Uint8Array): number {
-    this.checkPulling();
-    const length = this.inbox.peek();
-    if (length === 0) return 0;
-    if (length > target.length) {
-      throw new RangeError(
-        `the next frame has ${String(length)} bytes, the target only ${String(target.length)}`,
-      );
-    }
+  protected override takeNext(target: Uint8Array): void {
     this.inbox.take(target);
-    this.counters.framesToGuest++;
-    this.counters.bytesToGuest += length - this.headerLength;
-    return length;
   }
 
-  capabilities(headerLength: HeaderLength): bigint {
-    this.checkOpen();
-    return isHeaderLength(headerLength) ? this.features[headerLength] : 0n;
+  protected override featuresFor(headerLength: HeaderLength): bigint {
+    return this.features[headerLength];
   }
 
-  setCapabilities(features: bigint, headerLength: HeaderLength): void {
-    this.checkOpen();
-    const conflict = isHeaderLength(headerLength)
-      ? featureConflict(features, this.features[headerLength])
-      : "header lengths are 0, 10 and 12";
-    if (conflict !== undefined) {
-      const asked = `features 0x${features.toString(16)} with header length ${String(headerLength)}`;
-      const text = `slirp cannot do ${asked}: ${conflict}`;
-      throw new SlirpError(ErrorCode.unsupportedCapability, text);
-    }
+  protected override agree(features: bigint, headerLength: HeaderLength): void {
     this.flush();
     this.headerLength = headerLength;
     this.backendLink.post({ kind: "capabilities", features, header: headerLength });
   }
 
-  statistics(): BackendStatistics {
-    this.checkOpen();
-    return {
-      ...this.counters,
-      droppedFromGuest: this.dropped + (this.stackCounters[0] ?? 0),
-      droppedToGuest: this.droppedToGuest + (this.stackCounters[1] ?? 0),
-    };
+  protected override putGathered(pieces: readonly Uint8Array[], length: number): boolean {
+    return this.sender.putGathered(pieces, length);
   }
 
-  close(): Promise<void> {
-    this.closing ??= this.closeOnce();
-    return this.closing;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  /** @throws SlirpError `closed`. */
-  protected checkOpen(): void {
-    if (this.closing) throw new SlirpError(ErrorCode.closed, "the slirp backend is closed");
-  }
-
-  /** `close` was called. */
-  protected get isClosed(): boolean {
-    return this.closing !== undefined;
+  protected override afterPut(): void {
+    if (this.flushDue) return;
+    this.flushDue = true;
+    queueMicrotask(this.flush);
   }
 
   /** Sends the frames of this turn now: what is asked after them is answered after them. */
@@ -216,7 +158,7 @@ export abstract class WorkerBackend implements NetBackend {
 
   /** The stack or its worker ended by itself. */
   protected fail(error: SlirpError): void {
-    if (this.failure || this.closing) return;
+    if (this.failure || this.isClosed) return;
     this.failure = error;
     this.callbacks?.onError?.(error);
   }
@@ -228,7 +170,7 @@ export abstract class WorkerBackend implements NetBackend {
 
   /** A parcel has come: frames, or an empty one of ours. */
   protected takeParcel(buffer: ArrayBuffer): void {
-    if (this.closing || this.failure) return;
+    if (this.isClosed || this.failure) return;
     const words = wordsOf(buffer);
     const { stackCounters } = this;
     stackCounters[0] = words[ParcelWord.droppedFromGuest] ?? 0;
@@ -243,54 +185,12 @@ export abstract class WorkerBackend implements NetBackend {
     }
   }
 
-  private async closeOnce(): Promise<void> {
-    this.callbacks = undefined;
+  protected override async closeOnce(): Promise<void> {
     this.flush();
     // Whoever closes twice in one go must find it closed.
     await Promise.resolve();
     await this.release();
     this.inbox.clear();
-  }
-
-  private checkPulling(): void {
-    this.checkOpen();
-    if (this.receiving) {
-      const text = "frames are pushed: call disableReceive before peek or receive";
-      throw new SlirpError(ErrorCode.invalidConfiguration, text);
-    }
-  }
-
-  /** Whether it is a frame by its length, and there is somebody to take it. */
-  private isFrame(length: number): boolean {
-    const bytes = length - this.headerLength;
-    return !this.failure && bytes >= ETHERNET_HEADER_BYTES && bytes <= MAX_FRAME_BYTES;
-  }
-
-  private accepts(length: number): boolean {
-    this.checkOpen();
-    const isFrame = this.isFrame(length);
-    if (!isFrame) this.dropped++;
-    return isFrame;
-  }
-
-  private finishSend(taken: boolean, length: number): SendStatus {
-    if (!taken) {
-      this.nicWaits = true;
-      return SendStatus.mustWait;
-    }
-    this.counters.framesFromGuest++;
-    this.counters.bytesFromGuest += length - this.headerLength;
-    if (!this.flushDue) {
-      this.flushDue = true;
-      queueMicrotask(this.flush);
-    }
-    return SendStatus.taken;
-  }
-
-  private tellWritable(): void {
-    if (!this.nicWaits) return;
-    this.nicWaits = false;
-    this.callbacks?.onWritable?.();
   }
 
   private deliverSoon(): void {
@@ -303,14 +203,10 @@ export abstract class WorkerBackend implements NetBackend {
   }
 
   private deliver(): void {
-    const { counters } = this;
-    while (this.receiving && !this.closing && !this.failure) {
+    while (this.receiving && !this.isClosed && !this.failure) {
       const batch = this.inbox.takeBatch();
       if (!batch) return;
-      counters.framesToGuest += batch.count;
-      for (let i = 0; i < batch.count; i++) {
-        counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.headerLength;
-      }
+      this.counters.countBatch(batch, this.headerLength);
       try {
         this.callbacks?.onFrames(batch);
       } catch (error) {

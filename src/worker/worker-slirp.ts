@@ -6,6 +6,7 @@
  */
 import { ErrorCode, SlirpError } from "../errors.js";
 import type {
+  ConnectionDescription,
   GuestChannel,
   GuestChannelOptions,
   GuestConnectOptions,
@@ -15,6 +16,7 @@ import type {
   SocketDescription,
 } from "../slirp-backend.js";
 import type { GuestForward, HostForward, ResolvedSlirpOptions } from "../slirp-options.js";
+import { abortable } from "./abortable.js";
 import type { Calls, CreatedStack, PlainMethod, WorkerMessage } from "./messages.js";
 import { packValue, unpackValue, type Callback } from "./packed-value.js";
 import { RemoteChannel } from "./remote-channel.js";
@@ -141,6 +143,10 @@ export class WorkerSlirp extends WorkerBackend implements SlirpBackend {
     return this.#ask("neighborInfo");
   }
 
+  connections(): Promise<ConnectionDescription[]> {
+    return this.#ask("connections");
+  }
+
   sockets(): Promise<SocketDescription[]> {
     return this.#ask("sockets");
   }
@@ -249,22 +255,4 @@ export class WorkerSlirp extends WorkerBackend implements SlirpBackend {
 
 function call({ callbacks }: Receiver, message: { id: number; args: readonly unknown[] }): void {
   callbacks[message.id]?.(...(unpackValue(message.args) as unknown[]));
-}
-
-/** The promise, or the signal's reason where that comes first. */
-function abortable<Value>(
-  promise: Promise<Value>,
-  signal: AbortSignal | undefined,
-): Promise<Value> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason as Error);
-    };
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => {
-      signal.removeEventListener("abort", onAbort);
-    });
-  });
 }

@@ -144,7 +144,13 @@ describeTap("frames of a TAP", (test) => {
         expect(batch.count).toBeLessThanOrEqual(64);
       },
     };
-    for (let i = 0; i < 3000; i++) far.send(towardsGuest(i));
+    for (let i = 0; i < 3000; i++) {
+      while (far.send(towardsGuest(i)) === SendStatus.mustWait) {
+        await new Promise<void>(
+          (resolve) => (far.callbacks = { onFrames() {}, onWritable: resolve }),
+        );
+      }
+    }
     near.enableReceive();
     await waitUntil("all are there", () => count === 3000);
     expect(most).toBeLessThanOrEqual(4 * 64);

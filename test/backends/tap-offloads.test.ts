@@ -3,13 +3,12 @@
  */
 import { createHash } from "node:crypto";
 import { expect } from "vitest";
-import type { FrameBatch } from "../../src/backend.js";
 import { ErrorCode } from "../../src/errors.js";
 import { BackendCable } from "../../src/nics/backend-cable.js";
 import type { TapBackend } from "../../src/tap.js";
 import { VirtioNetFeature as Feature } from "../../src/virtio-net.js";
 import { describeTap, TapWorld, waitUntil } from "../support/describe-tap.js";
-import { framesOf } from "../support/frames.js";
+import { FrameWatch } from "../support/frame-watch.js";
 import { transferByKernel } from "../support/kernel-transfer.js";
 
 const incapable = { code: ErrorCode.unsupportedCapability };
@@ -64,6 +63,16 @@ describeTap("what a TAP can", (test) => {
     }).toThrow(expect.objectContaining(incapable));
   });
 
+  test("is agreed on without a change to what else is known of it", async (world) => {
+    const mac = "52:54:00:12:34:56";
+    const tap = await world.open({ name: "tap0", mac, mtuBytes: 1400, up: true });
+    tap.setCapabilities(tap.capabilities(12), 12);
+    tap.setCapabilities(0n, 0);
+    const link = await world.namespace.run("ip", "-o", "link", "show", "tap0");
+    expect(link).toContain(mac);
+    expect(link).toContain("mtu 1400");
+  });
+
   test("is refused in combinations that the kernel has not, and then stays as it was", async (world) => {
     const tap = await world.open({ addresses: ["10.0.5.1/24"] });
     const all = tap.capabilities(12);
@@ -114,6 +123,20 @@ describeTap("what a TAP can", (test) => {
     expect(tap.device.sendBufferBytes()).toBe(100_000);
   });
 
+  test("is given up with what waits in the kernel: a frame that says more is counted as dropped, not handed on", async (world) => {
+    const tap = await world.open({ addresses: ["10.0.5.1/24"] });
+    tap.setCapabilities(Feature.guestChecksum, 12);
+    await sendDatagram(world, tap);
+    tap.setCapabilities(0n, 0);
+    await sendDatagram(world, tap);
+    await waitUntil("the second frame is there", () => tap.peek() > 0);
+    const frame = new Uint8Array(tap.peek());
+    tap.receive(frame);
+    expect([...frame.subarray(12, 14)], "no header").toEqual([8, 0]);
+    expect(tap.peek()).toBe(0);
+    expect(tap.statistics()).toMatchObject({ framesToGuest: 1, droppedToGuest: 1 });
+  });
+
   test("is known again after another user: offloads and header are put back", async (world) => {
     const first = await world.open({ name: "tap0", persistent: true, addresses: ["10.0.5.1/24"] });
     first.setCapabilities(first.capabilities(12), 12);
@@ -125,12 +148,17 @@ describeTap("what a TAP can", (test) => {
   });
 });
 
-/** A datagram that the kernel sends out of the interface. */
-async function nextDatagram(world: TapWorld, tap: TapBackend): Promise<Uint8Array> {
+/** Has the kernel send a datagram out of the interface. */
+async function sendDatagram(world: TapWorld, tap: TapBackend): Promise<void> {
   await world.namespace.ip(
     `neighbour replace 10.0.5.2 lladdr 52:54:00:12:34:56 dev ${tap.interfaceName}`,
   );
   await world.namespace.run("bash", "-c", "echo hello > /dev/udp/10.0.5.2/9");
+}
+
+/** A datagram that the kernel sends out of the interface. */
+async function nextDatagram(world: TapWorld, tap: TapBackend): Promise<Uint8Array> {
+  await sendDatagram(world, tap);
   await waitUntil("a frame is there", () => tap.peek() > 0);
   const frame = new Uint8Array(tap.peek());
   tap.receive(frame);
@@ -139,33 +167,6 @@ async function nextDatagram(world: TapWorld, tap: TapBackend): Promise<Uint8Arra
 
 async function firstFlags(world: TapWorld, tap: TapBackend): Promise<number | undefined> {
   return (await nextDatagram(world, tap))[0];
-}
-
-/** Longest frame, and flags of headers, of what went through a backend towards the other. */
-class Watch {
-  longest = 0;
-  unfinished = 0;
-
-  look(batch: FrameBatch): void {
-    for (const frame of framesOf(batch)) {
-      this.longest = Math.max(this.longest, frame.length);
-      if (((frame[0] ?? 0) & 1) !== 0) this.unfinished++;
-    }
-  }
-
-  static on(tap: TapBackend): Watch {
-    const watch = new Watch();
-    const { callbacks } = tap;
-    if (!callbacks) throw new Error("there is no cable");
-    tap.callbacks = {
-      ...callbacks,
-      onFrames: (batch) => {
-        watch.look(batch);
-        callbacks.onFrames(batch);
-      },
-    };
-    return watch;
-  }
 }
 
 const MEGABYTES = 8;
@@ -221,7 +222,7 @@ describeTap("TCP of the kernel through two TAPs", (test) => {
   ] as const) {
     test(`goes in long frames at MTU ${String(mtu)} to ${host}`, async (world) => {
       await withCable(world, mtu, async (_near, far, fetch) => {
-        const watch = Watch.on(far);
+        const watch = FrameWatch.on(far);
         expect(await fetch(host)).toBe(expectedTransfer());
         expect(watch.longest).toBeGreaterThan(Math.min(Math.max(20_000, mtu), 40_000));
         expect(watch.unfinished).toBeGreaterThan(0);
@@ -233,7 +234,7 @@ describeTap("TCP of the kernel through two TAPs", (test) => {
     await withCable(world, 1500, async (near, far, fetch) => {
       near.setCapabilities(0n, 0);
       far.setCapabilities(0n, 0);
-      const watch = Watch.on(far);
+      const watch = FrameWatch.on(far, 0);
       expect(await fetch()).toBe(expectedTransfer());
       expect(watch.longest).toBeLessThanOrEqual(1514);
     });
@@ -241,15 +242,15 @@ describeTap("TCP of the kernel through two TAPs", (test) => {
 
   test("is switched at run time: each switch leaves the other as it is", async (world) => {
     await withCable(world, 1500, async (_near, far, fetch) => {
-      const run = async (): Promise<Watch> => {
+      const run = async (): Promise<FrameWatch> => {
         const { callbacks } = far;
-        const watch = Watch.on(far);
+        const watch = FrameWatch.on(far);
         expect(await fetch()).toBe(expectedTransfer());
         far.callbacks = callbacks;
         return watch;
       };
-      const isLong = ({ longest }: Watch): boolean => longest > 12 + 1514;
-      const isUnfinished = ({ unfinished }: Watch): boolean => unfinished > 0;
+      const isLong = ({ longest }: FrameWatch): boolean => longest > 1514;
+      const isUnfinished = ({ unfinished }: FrameWatch): boolean => unfinished > 0;
       far.device.switchOffloads({ segmentation: false });
       let seen = await run();
       expect([isLong(seen), isUnfinished(seen)], "segmentation off").toEqual([false, true]);

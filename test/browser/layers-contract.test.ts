@@ -1,6 +1,7 @@
 /** The contract through layers: they take nothing away from the network below. */
 import { fileURLToPath } from "node:url";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
+import { ALL_CAPABILITIES } from "../host-network-contract/fixture.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import makeLayeredHostNetwork from "./make-layered-host-network.js";
 
@@ -8,19 +9,5 @@ describeHostNetwork("node, with names and time", {
   make: () => makeLayeredHostNetwork(),
   peers: new PeerKit(),
   childModule: fileURLToPath(new URL("make-layered-host-network.ts", import.meta.url)),
-  capabilities: {
-    halfClose: true,
-    reset: true,
-    refused: true,
-    localEndpoint: true,
-    backpressure: true,
-    flowControl: true,
-    unixStreams: true,
-    ipv6: true,
-    listen: true,
-    localAddress: true,
-    datagrams: true,
-    descriptors: true,
-    holdsProcess: true,
-  },
+  capabilities: ALL_CAPABILITIES,
 });

@@ -4,6 +4,7 @@ import { afterAll, describe } from "vitest";
 import { createRoutedHostNetwork } from "../../src/browser/routed-host-network.js";
 import { listenRelay } from "../../src/relay/listen-relay.js";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
+import { ALL_CAPABILITIES, RELAY_CAPABILITIES } from "../host-network-contract/fixture.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import makeRoutedHostNetwork from "./make-routed-host-network.js";
 import makeWispHostNetwork from "./make-wisp-host-network.js";
@@ -13,19 +14,8 @@ describeHostNetwork("routed to node", {
   peers: new PeerKit(),
   childModule: fileURLToPath(new URL("make-routed-host-network.ts", import.meta.url)),
   capabilities: {
-    halfClose: true,
-    reset: true,
-    refused: true,
-    localEndpoint: true,
-    backpressure: true,
-    flowControl: true,
-    unixStreams: true,
-    ipv6: true,
-    listen: true,
-    localAddress: true,
-    datagrams: true,
+    ...ALL_CAPABILITIES,
     descriptors: "a UDP socket is opened when something is sent",
-    holdsProcess: true,
   },
 });
 
@@ -45,20 +35,6 @@ describe("through our relay", () => {
     },
     peers: new PeerKit(),
     childModule: fileURLToPath(new URL("make-wisp-host-network.ts", import.meta.url)),
-    capabilities: {
-      halfClose: true,
-      reset: true,
-      refused: true,
-      localEndpoint: "a relay does not tell it",
-      backpressure: true,
-      flowControl: true,
-      unixStreams: "a relay has no files",
-      ipv6: true,
-      listen: "this relay opens no ports",
-      localAddress: "the relay chooses",
-      datagrams: true,
-      descriptors: "sockets are the relay's",
-      holdsProcess: "a page is no process",
-    },
+    capabilities: { ...RELAY_CAPABILITIES, listen: "this relay opens no ports" },
   });
 });

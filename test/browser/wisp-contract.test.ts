@@ -4,7 +4,10 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, describe } from "vitest";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
-import type { HostNetworkCapabilities } from "../host-network-contract/fixture.js";
+import {
+  RELAY_CAPABILITIES,
+  type HostNetworkCapabilities,
+} from "../host-network-contract/fixture.js";
 import { listenRelay } from "../../src/relay/listen-relay.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import {
@@ -15,19 +18,11 @@ import {
 import makeWispHostNetwork from "./make-wisp-host-network.js";
 
 const PLAIN_WISP: HostNetworkCapabilities = {
+  ...RELAY_CAPABILITIES,
   halfClose: "CLOSE is all that Wisp knows",
   reset: "Wisp's relays do not tell RST from FIN",
-  refused: true,
-  localEndpoint: "a relay does not tell it",
-  backpressure: true,
   flowControl: "Wisp knows no flow control from relay to client",
-  unixStreams: "a relay has no files",
-  ipv6: true,
   listen: "Wisp opens no ports, but for our extension",
-  localAddress: "the relay chooses",
-  datagrams: true,
-  descriptors: "sockets are the relay's",
-  holdsProcess: "a page is no process",
 };
 
 function describeRelay(

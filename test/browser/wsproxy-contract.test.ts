@@ -8,7 +8,10 @@ import { afterAll, beforeEach, describe } from "vitest";
 import type { WebSocketClass } from "../../src/browser/web-socket.js";
 import { listenRelay } from "../../src/relay/listen-relay.js";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
-import type { HostNetworkCapabilities } from "../host-network-contract/fixture.js";
+import {
+  RELAY_CAPABILITIES,
+  type HostNetworkCapabilities,
+} from "../host-network-contract/fixture.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import {
   startWebsockify,
@@ -19,19 +22,11 @@ import { nodeWebSocket } from "./make-wisp-host-network.js";
 import makeWsproxyHostNetwork, { pageWebSocket } from "./make-wsproxy-host-network.js";
 
 const WSPROXY: HostNetworkCapabilities = {
+  ...RELAY_CAPABILITIES,
   halfClose: "a WebSocket is closed both ways",
   reset: "a WebSocket's close does not tell RST from FIN",
-  refused: true,
-  localEndpoint: "a relay does not tell it",
-  backpressure: true,
-  flowControl: true,
-  unixStreams: "a relay has no files",
-  ipv6: true,
   listen: "wsproxy opens no ports",
-  localAddress: "the relay chooses",
   datagrams: "wsproxy knows TCP only",
-  descriptors: "sockets are the relay's",
-  holdsProcess: "a page is no process",
 };
 
 function describeRelay(

@@ -6,15 +6,20 @@ import { describe, expect, it } from "vitest";
 import { runCli } from "../support/cli.js";
 
 describe("slirp-wasm", () => {
-  it.each([[["--help"]], [["run", "--help"]], [["qemu", "--help"]], [["help", "run"]]])(
-    "%j shows help with examples on standard output",
-    async (words) => {
-      const { status, output, errorOutput } = await runCli(words);
-      expect({ status, errorOutput }).toEqual({ status: 0, errorOutput: "" });
-      expect(output).toMatch(/^Usage: slirp-wasm/);
-      expect(output).toContain("Examples:");
-    },
-  );
+  it.each([
+    [["--help"]],
+    [["run", "--help"]],
+    [["qemu", "--help"]],
+    [["relay", "--help"]],
+    [["demo", "--help"]],
+    [["tap", "--help"]],
+    [["help", "run"]],
+  ])("%j shows help with examples on standard output", async (words) => {
+    const { status, output, errorOutput } = await runCli(words);
+    expect({ status, errorOutput }).toEqual({ status: 0, errorOutput: "" });
+    expect(output).toMatch(/^Usage: slirp-wasm/);
+    expect(output).toContain("Examples:");
+  });
 
   it("--version prints the package's version", async () => {
     const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
@@ -25,6 +30,13 @@ describe("slirp-wasm", () => {
 
   it.each([
     [[], /there is no command; see slirp-wasm --help/],
+    [["tap"], /there is no command; see slirp-wasm tap --help/],
+    [["tap", "delete"], /missing required argument 'name'; see slirp-wasm tap delete --help/],
+    [["tap", "create", "--ip", "here"], /--ip: it has "here"/],
+    [
+      ["demo", "--listen", "here"],
+      /--listen "here", column 1: there is no port; write "HOST:PORT"/,
+    ],
     [["boot"], /unknown command 'boot'/],
     [["--fast"], /unknown option '--fast'/],
     [["--jsn"], /unknown option '--jsn' \(Did you mean --json\?\)/],

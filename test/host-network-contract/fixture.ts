@@ -40,6 +40,33 @@ export interface HostNetworkCapabilities {
   readonly holdsProcess: Capability;
 }
 
+/** What sockets of the system can do: everything. */
+export const ALL_CAPABILITIES: HostNetworkCapabilities = {
+  halfClose: true,
+  reset: true,
+  refused: true,
+  localEndpoint: true,
+  backpressure: true,
+  flowControl: true,
+  unixStreams: true,
+  ipv6: true,
+  listen: true,
+  localAddress: true,
+  datagrams: true,
+  descriptors: true,
+  holdsProcess: true,
+};
+
+/** What no relay of a page can do, however good it is. */
+export const RELAY_CAPABILITIES: HostNetworkCapabilities = {
+  ...ALL_CAPABILITIES,
+  localEndpoint: "a relay does not tell it",
+  unixStreams: "a relay has no files",
+  localAddress: "the relay chooses",
+  descriptors: "sockets are the relay's",
+  holdsProcess: "a page is no process",
+};
+
 export interface HostNetworkFixture {
   /** A new network each time; the suite closes it. */
   make(): HostNetwork | Promise<HostNetwork>;

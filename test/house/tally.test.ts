@@ -40,7 +40,7 @@ describe("the tally", () => {
     });
     expect(tally).toEqual({
       passed: 1,
-      failures: ["a.test.js > group > bad"],
+      failures: ["a.test.js > group > bad: expected 1 to be 2 // Object.is equality"],
       skipped: [{ name: "a.test.js > group > absent", reason: "no such machine" }],
     });
   });
@@ -61,9 +61,9 @@ describe("the tally", () => {
     });
     expect(tally.passed).toBe(1);
     expect([...tally.failures].sort()).toEqual([
-      "an error outside of any test",
-      "hook.test.js > group (a hook)",
-      "unloadable.test.js (the file itself)",
+      "an error outside of any test: nobody waits for this",
+      "hook.test.js > group (a hook): cannot begin",
+      expect.stringMatching(/^unloadable\.test\.js \(the file itself\): .*not-there\.js/),
     ]);
     expect(tally.skipped.map(({ reason }) => reason)).toEqual(["a hook of its suite failed"]);
   });

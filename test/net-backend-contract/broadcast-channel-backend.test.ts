@@ -4,7 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { BroadcastChannel } from "node:worker_threads";
 import { BroadcastChannelBackend } from "../../src/backends/broadcast-channel-backend.js";
-import { frameIndex, NETWORK_MAC, numberedFrame } from "../support/frames.js";
+import { frameIndex, NETWORK_MAC, networkFrameMaker, numberedFrame } from "../support/frames.js";
 import { waitUntil } from "../support/wait-until.js";
 import { describeNetBackend } from "./suite.js";
 
@@ -23,6 +23,7 @@ describeNetBackend("channel between tabs", () => {
     const { data } = event as { data: Uint8Array };
     if (data[6] === NETWORK_MAC[0] && data[7] === NETWORK_MAC[1]) witnessed++;
   };
+  const makeFrames = networkFrameMaker();
   let provoked = 0;
   return {
     backend,
@@ -30,10 +31,8 @@ describeNetBackend("channel between tabs", () => {
     frameFromGuest: (index) => numberedFrame(index, { length: 60 + (index % 100) }),
     arrivedFromGuest: () => arrived,
     provokeFrames: async (count) => {
-      const frames = Array.from({ length: count }, () => {
-        provoked++;
-        return numberedFrame(provoked, { source: NETWORK_MAC, length: 60 + (provoked % 1000) });
-      });
+      const frames = makeFrames(count);
+      provoked += count;
       for (const frame of frames) channel.postMessage(frame);
       await waitUntil("they have come", () => witnessed === provoked);
       return frames;

@@ -78,8 +78,12 @@ export function describeHeaders(test: ContractTest): void {
           prependZeroedHeader(harness.frameFromGuest(index), headerLength),
         ) as [Uint8Array, Uint8Array, Uint8Array];
         expect(backend.send(framed[0])).toBe(SendStatus.taken);
-        const pieces = [framed[1].subarray(0, 4), framed[1].subarray(4)];
+        // Cut within the header, and just behind its end: nothing says that a piece ends where the header does.
+        const cuts = [0, 4, headerLength - 1, headerLength + 1, framed[1].length];
+        const pieces = cuts.slice(1).map((end, i) => framed[1].subarray(cuts[i], end));
+        const before = [...pieces];
         expect(backend.sendGathered(pieces)).toBe(SendStatus.taken);
+        expect(pieces, "the caller's own").toEqual(before);
         expect(backend.sendBatch(batchOf([framed[2]])).status).toBe(SendStatus.taken);
         await eventually(() => {
           expect(harness.arrivedFromGuest()).toEqual([0, 1, 2]);

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { WebSocket, WebSocketServer } from "ws";
 import { WebSocketBackend } from "../../src/backends/web-socket-backend.js";
 import type { WebSocketClass } from "../../src/web-socket.js";
-import { frameIndex, NETWORK_MAC, numberedFrame } from "../support/frames.js";
+import { frameIndex, networkFrameMaker, numberedFrame } from "../support/frames.js";
 import { waitUntil } from "../support/wait-until.js";
 import { describeNetBackend } from "./suite.js";
 
@@ -34,16 +34,15 @@ describeNetBackend("Ethernet over a WebSocket", async () => {
     webSocket: CountingSocket as unknown as WebSocketClass,
   });
   await waitUntil("it is connected", () => backend.isConnected && peer !== undefined);
+  const makeFrames = networkFrameMaker();
   let provoked = 0;
   return {
     backend,
     frameFromGuest: (index) => numberedFrame(index, { length: 60 + (index % 100) }),
     arrivedFromGuest: () => arrived,
     provokeFrames: async (count) => {
-      const frames = Array.from({ length: count }, () => {
-        provoked++;
-        return numberedFrame(provoked, { source: NETWORK_MAC, length: 60 + (provoked % 1000) });
-      });
+      const frames = makeFrames(count);
+      provoked += count;
       for (const frame of frames) peer?.send(frame);
       await waitUntil("they have come", () => messages === provoked);
       return frames;

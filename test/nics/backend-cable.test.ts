@@ -7,20 +7,8 @@ import type { HeaderLength, NetBackend } from "../../src/backend.js";
 import { BackendCable } from "../../src/nics/backend-cable.js";
 import { VirtioNetFeature } from "../../src/virtio-net.js";
 import { createBackendPair, type PairEnd } from "../support/backend-pair.js";
-import { frameIndex, framesOf, numberedFrame } from "../support/frames.js";
+import { collectIndices, numberedFrame } from "../support/frames.js";
 import { waitUntil } from "../support/wait-until.js";
-
-/** What arrives at an end, by number. */
-function listen(end: PairEnd): number[] {
-  const arrived: number[] = [];
-  end.callbacks = {
-    onFrames: (batch) => {
-      for (const frame of framesOf(batch)) arrived.push(frameIndex(frame) ?? NaN);
-    },
-  };
-  end.enableReceive();
-  return arrived;
-}
 
 /** Sends frames of these numbers; waits where it must. */
 async function sendAll(end: PairEnd, from: number, to: number): Promise<void> {
@@ -35,7 +23,7 @@ const numbers = (count: number): number[] => Array.from({ length: count }, (_, i
 describe("a cable", () => {
   it("carries frames both ways", async () => {
     const [left, right] = [createBackendPair(), createBackendPair()];
-    const [atLeft, atRight] = [listen(left.far), listen(right.far)];
+    const [atLeft, atRight] = [collectIndices(left.far), collectIndices(right.far)];
     new BackendCable(left.near, right.near);
     await Promise.all([sendAll(left.far, 0, 200), sendAll(right.far, 0, 200)]);
     await waitUntil("all came", () => atLeft.length === 200 && atRight.length === 200);
@@ -44,7 +32,7 @@ describe("a cable", () => {
 
   it("loses nothing, and changes no order, when a side must wait", async () => {
     const [left, right] = [createBackendPair(), createBackendPair({ maxFrames: 5 })];
-    const atRight = listen(right.far);
+    const atRight = collectIndices(right.far);
     right.far.disableReceive();
     new BackendCable(left.near, right.near);
     const sent = sendAll(left.far, 0, 300);

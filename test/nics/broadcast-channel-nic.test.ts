@@ -6,7 +6,7 @@ import { BroadcastChannel } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SendStatus } from "../../src/backend.js";
 import { BroadcastChannelBackend } from "../../src/backends/broadcast-channel-backend.js";
-import { createSwitch } from "../../src/frame-switch.js";
+import { createSwitch } from "../../src/frames/frame-switch.js";
 import {
   attachBroadcastChannel,
   type BroadcastChannelAttachment,

@@ -8,24 +8,20 @@ import { connectQemu, type QemuClient } from "../../src/nics/qemu-connect.js";
 import type { QemuAddress } from "../../src/nics/qemu-address.js";
 import { createBackendPair, type PairEnd } from "../support/backend-pair.js";
 import { FakeQemu } from "../support/fake-qemu.js";
-import { frameIndex, framesOf, numberedFrame } from "../support/frames.js";
+import { collectIndices, numberedFrame } from "../support/frames.js";
 import { eventually, settle } from "../net-backend-contract/harness.js";
 import { RecordingLog } from "../support/recording-log.js";
 
 let near: PairEnd;
 let far: PairEnd;
-let fromGuest: (number | undefined)[];
+let fromGuest: number[];
 let log: RecordingLog;
 const cleanUp: (() => unknown)[] = [];
 
 beforeEach(() => {
   ({ near, far } = createBackendPair());
-  fromGuest = [];
   log = new RecordingLog();
-  far.callbacks = {
-    onFrames: (batch) => fromGuest.push(...framesOf(batch).map((frame) => frameIndex(frame))),
-  };
-  far.enableReceive();
+  fromGuest = collectIndices(far);
 });
 
 afterEach(async () => {

@@ -7,23 +7,19 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
 import { openQemuDatagram, type QemuDatagramNic } from "../../src/nics/qemu-dgram.js";
 import { createBackendPair, type PairEnd } from "../support/backend-pair.js";
-import { batchOf, frameIndex, framesOf, numberedFrame } from "../support/frames.js";
+import { batchOf, collectIndices, numberedFrame } from "../support/frames.js";
 import { eventually, range, settle } from "../net-backend-contract/harness.js";
 
 const ANY = { host: "127.0.0.1", port: 0 } as const;
 
 let near: PairEnd;
 let far: PairEnd;
-let fromGuest: (number | undefined)[];
+let fromGuest: number[];
 const cleanUp: (() => unknown)[] = [];
 
 beforeEach(() => {
   ({ near, far } = createBackendPair());
-  fromGuest = [];
-  far.callbacks = {
-    onFrames: (batch) => fromGuest.push(...framesOf(batch).map((frame) => frameIndex(frame))),
-  };
-  far.enableReceive();
+  fromGuest = collectIndices(far);
 });
 
 afterEach(async () => {

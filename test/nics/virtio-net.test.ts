@@ -9,7 +9,7 @@ import {
   isGroupAddress,
   readMac,
   writeMac,
-} from "../../src/mac-address.js";
+} from "../../src/frames/mac-address.js";
 import {
   HEADER_LENGTHS,
   isHeaderLength,

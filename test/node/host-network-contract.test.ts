@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
+import { ALL_CAPABILITIES } from "../host-network-contract/fixture.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import makeNodeHostNetwork from "./make-node-host-network.js";
 
@@ -7,19 +8,5 @@ describeHostNetwork("node", {
   make: () => makeNodeHostNetwork(),
   peers: new PeerKit(),
   childModule: fileURLToPath(new URL("make-node-host-network.ts", import.meta.url)),
-  capabilities: {
-    halfClose: true,
-    reset: true,
-    refused: true,
-    localEndpoint: true,
-    backpressure: true,
-    flowControl: true,
-    unixStreams: true,
-    ipv6: true,
-    listen: true,
-    localAddress: true,
-    datagrams: true,
-    descriptors: true,
-    holdsProcess: true,
-  },
+  capabilities: ALL_CAPABILITIES,
 });

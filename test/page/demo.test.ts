@@ -102,10 +102,17 @@ describe("the demo page", () => {
   it("shows the connections there are", async (ctx) => {
     needs(ctx);
     const { port } = new URL(url);
-    await run(`(sleep 20 | nc 10.0.2.2 ${port} >/dev/null 2>&1) & sleep 1`);
+    // 11 bytes, and no whole request: nothing is answered, nothing is over.
+    await run(
+      `({ printf 'GET / HTTP/'; sleep 20; } | nc 10.0.2.2 ${port} >/dev/null 2>&1) & sleep 1`,
+    );
     await expect
       .poll(() => page.locator("#connections").innerText(), WAIT)
-      .toMatch(new RegExp(`TCP ESTABLISHED\\s+10\\.0\\.2\\.15:\\d+\\s+10\\.0\\.2\\.2:${port}`));
+      .toMatch(
+        new RegExp(
+          `TCP ESTABLISHED\\s+10\\.0\\.2\\.15:\\d+\\s+→ 10\\.0\\.2\\.2:${port}\\s+0 B\\s+11 B`,
+        ),
+      );
   });
 
   it("fetches 14 MB unchanged", async (ctx) => {

@@ -3,14 +3,9 @@
  * the same object.
  */
 import type { Page, Worker } from "playwright-core";
-import { afterAll, describe, expect, it } from "vitest";
-import { describeDatagrams } from "../system/scenarios/datagrams.js";
-import { describeEndsOfStreams } from "../system/scenarios/ends-of-streams.js";
-import { describeLeaseAndNeighbours } from "../system/scenarios/lease-and-neighbours.js";
-import { describeNames, SCENARIO_NAMES } from "../system/scenarios/names.js";
-import { describeTransfers } from "../system/scenarios/transfers.js";
+import { describe, expect, it } from "vitest";
+import { describeCommonNetwork } from "../system/scenarios/describe-network.js";
 import { fetchedHash, succeed } from "../support/guest-commands.js";
-import { DnsResolver } from "../support/host/dns-resolver.js";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { pageRigMissing, startPageRig, type PageRig } from "../support/page-rig.js";
 import { shareRig } from "../support/rig.js";
@@ -22,17 +17,9 @@ const COUNTED_MS = 4_000;
 const TIMER_MS = 10;
 
 describe("network of a guest whose stack is in a worker", () => {
-  let resolver: DnsResolver | undefined;
-  const rigOf = shareRig<PageRig>(pageRigMissing, async () => {
-    resolver = await DnsResolver.start("127.0.0.1", SCENARIO_NAMES);
-    const wisp = { dnsServers: [resolver.endpoint] };
-    const rig = await startPageRig({ slirp: { worker: true, wisp } });
-    await rig.guest.configureNetwork({ ipv6TimeoutMs: 60_000 });
-    return rig;
-  });
-  afterAll(async () => {
-    await resolver?.[Symbol.asyncDispose]();
-  });
+  const rigOf = describeCommonNetwork(pageRigMissing, ({ endpoint }) =>
+    startPageRig({ slirp: { worker: true, wisp: { dnsServers: [endpoint] } } }),
+  );
 
   it("has one worker, in which the WebSocket is", async (ctx) => {
     const { guest, relay } = rigOf(ctx);
@@ -40,15 +27,6 @@ describe("network of a guest whose stack is in a worker", () => {
     await succeed(guest, "nslookup www.test.example || true");
     expect(relay.relay.connections).toBe(1);
   });
-
-  describeLeaseAndNeighbours(rigOf);
-  describeNames(rigOf, () => {
-    if (!resolver) throw new Error("the resolver was not started");
-    return resolver;
-  });
-  describeTransfers(rigOf);
-  describeEndsOfStreams(rigOf);
-  describeDatagrams(rigOf);
 
   it("is told of the relays by the page's own callback", async (ctx) => {
     expect((await rigOf(ctx).guest.relayStatuses()).join("\n")).toMatch(/^open ws:/m);

@@ -8,6 +8,7 @@ import { Errno, type HostDatagram } from "../../src/host-network.js";
 import { createNodeHostNetwork } from "../../src/node/node-host-network.js";
 import { PolicedHostNetwork } from "../../src/relay/policed-host-network.js";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
+import { ALL_CAPABILITIES } from "../host-network-contract/fixture.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import makeOpenNetwork from "./make-policed-host-network.js";
 
@@ -19,17 +20,9 @@ describeHostNetwork("policed, with all allowed", {
   peers: new PeerKit(),
   childModule: fileURLToPath(new URL("make-policed-host-network.ts", import.meta.url)),
   capabilities: {
-    halfClose: true,
-    reset: true,
-    refused: true,
-    localEndpoint: true,
-    backpressure: true,
-    flowControl: true,
+    ...ALL_CAPABILITIES,
     unixStreams: REFUSED,
-    ipv6: true,
     listen: REFUSED,
-    localAddress: true,
-    datagrams: true,
     descriptors: REFUSED,
     holdsProcess: REFUSED,
   },

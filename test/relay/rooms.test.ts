@@ -17,7 +17,7 @@ import type { WebSocketClass } from "../../src/web-socket.js";
 import { settle } from "../net-backend-contract/harness.js";
 import { howItEnds } from "../host-network-contract/peer-kit.js";
 import { createBackendPair } from "../support/backend-pair.js";
-import { frameIndex, framesOf, numberedFrame } from "../support/frames.js";
+import { collectIndices, numberedFrame } from "../support/frames.js";
 import { RawGuest } from "../support/raw-guest.js";
 import { RecordingLog } from "../support/recording-log.js";
 import { waitUntil } from "../support/wait-until.js";
@@ -188,13 +188,7 @@ describe("rooms are bounded", () => {
 
   it("in frames of a member, which has to wait, and loses none", async () => {
     const gateway = createBackendPair();
-    const arrived: number[] = [];
-    gateway.far.callbacks = {
-      onFrames: (batch) => {
-        for (const frame of framesOf(batch)) arrived.push(frameIndex(frame) ?? NaN);
-      },
-    };
-    gateway.far.enableReceive();
+    const arrived = collectIndices(gateway.far);
     const { url } = await start({
       createGateway: async () => gateway.near,
       limits: { framesPerSecond: 200 },
@@ -279,13 +273,7 @@ describe("what is not as it should be", () => {
 
   it("frames that come while the room is being made wait for it", async () => {
     const gateway = createBackendPair();
-    const arrived: number[] = [];
-    gateway.far.callbacks = {
-      onFrames: (batch) => {
-        for (const frame of framesOf(batch)) arrived.push(frameIndex(frame) ?? NaN);
-      },
-    };
-    gateway.far.enableReceive();
+    const arrived = collectIndices(gateway.far);
     let open = (): void => undefined;
     const opened = new Promise<void>((resolve) => (open = resolve));
     const { url } = await start({

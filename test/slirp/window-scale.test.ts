@@ -125,9 +125,7 @@ describe("a guest that offers window scaling", () => {
     const world = await openWorld();
     const options = { window: LARGE_WINDOW, windowShift: SHIFT, acknowledge: "segment" } as const;
     const { connection, peer } = await openConnection(world, options);
-    let count = 0;
-    world.guest.lose = (packet) =>
-      packet.kind === "tcp" && packet.payload.length > 0 && ++count % 97 === 0;
+    world.guest.loseEvery(97);
     const data = testBytes(1_000_000);
     peer.write(data);
     await connection.untilReceived(data.length, 60_000);

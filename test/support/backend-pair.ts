@@ -3,8 +3,8 @@
  * and the test holds the other.
  */
 import { SendStatus } from "../../src/backend.js";
-import { FramePort } from "../../src/frame-port.js";
-import type { FrameQueueLimits } from "../../src/frame-queue.js";
+import { FramePort } from "../../src/frames/frame-port.js";
+import type { FrameQueueLimits } from "../../src/frames/frame-queue.js";
 
 /** One of the two. A frame that the other side has no room for has to wait. */
 export class PairEnd extends FramePort {

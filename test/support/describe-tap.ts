@@ -3,6 +3,10 @@ import { afterEach, beforeEach, describe, it } from "vitest";
 import { openTapQueues, type OpenTapOptions, type TapBackend } from "../../src/tap.js";
 import { NetworkNamespace, whyNoTap } from "./network-namespace.js";
 
+/** By which way the frames of TAPs go in the suites: by vhost-net where these are run on a kernel that has it. */
+export const TAP_WAY: OpenTapOptions =
+  process.env["SLIRP_WASM_TEST_VHOST"] === "on" ? { vhost: true } : {};
+
 /** A namespace and what was opened in it; all of it goes with the test. */
 export class TapWorld {
   readonly namespace: NetworkNamespace;
@@ -24,7 +28,7 @@ export class TapWorld {
   async openQueues(options: OpenTapOptions): Promise<TapBackend[]> {
     const isOpened = options.fd ?? options.fds ?? options.helper;
     const place = isOpened === undefined ? { namespace: this.namespace.path } : {};
-    const taps = await openTapQueues({ ...place, ...options });
+    const taps = await openTapQueues({ ...place, ...TAP_WAY, ...options });
     this.#open.push(...taps);
     return taps;
   }
@@ -44,8 +48,8 @@ export class TapWorld {
 export function describeTap(
   name: string,
   register: (test: (title: string, run: (world: TapWorld) => Promise<void>) => void) => void,
+  missing: string | undefined = whyNoTap(),
 ): void {
-  const missing = whyNoTap();
   if (missing !== undefined) {
     it(name, (ctx) => {
       ctx.skip(missing);

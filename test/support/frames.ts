@@ -1,7 +1,7 @@
 /**
  * Ethernet frames for tests: numbered, so that order and loss show, and of any length.
  */
-import type { FrameBatch } from "../../src/backend.js";
+import type { FrameBatch, NetBackend } from "../../src/backend.js";
 
 /** Addresses that tests use: locally administered. */
 export const GUEST_MAC = Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
@@ -63,4 +63,29 @@ export function framesOf(batch: FrameBatch): Uint8Array[] {
     const start = batch.offsets[i] ?? NaN;
     return Uint8Array.from(batch.bytes.subarray(start, start + (batch.lengths[i] ?? NaN)));
   });
+}
+
+/** Receives on a backend from now on: numbers of the frames that come, NaN for one whose bytes are not what they must be. */
+export function collectIndices(backend: NetBackend): number[] {
+  const arrived: number[] = [];
+  backend.callbacks = {
+    onFrames: (batch) => {
+      for (const frame of framesOf(batch)) arrived.push(frameIndex(frame) ?? NaN);
+    },
+  };
+  backend.enableReceive();
+  return arrived;
+}
+
+/** Makes frames of the network's, numbered on from call to call, of many lengths. */
+export function networkFrameMaker(
+  addresses: Pick<NumberedFrameOptions, "destination"> = {},
+): (count: number) => Uint8Array[] {
+  let made = 0;
+  return (count) =>
+    Array.from({ length: count }, () => {
+      made++;
+      const length = 60 + (made % 1000);
+      return numberedFrame(made, { source: NETWORK_MAC, ...addresses, length });
+    });
 }

@@ -9,6 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { MAIN_PATH, type CliEnd } from "./cli.js";
+import type { GuestNamespace } from "./guest-namespace.js";
+import { waitUntil } from "./wait-until.js";
 
 /** A program with slirp4netns's command line. */
 export interface NetnsProgram {
@@ -119,6 +121,14 @@ export function runNetnsProgram(program: NetnsProgram, words: readonly string[])
   const process = new NetnsProcess(program, words);
   for (const stream of process.child.stdio.slice(EXIT_FD)) (stream as Socket).resume();
   return process.ended();
+}
+
+/** Until the guest may use its IPv6 address: by router advertisement it is there only after some time. */
+export async function waitForIpv6(guest: GuestNamespace): Promise<void> {
+  const words = ["-6", "-o", "address", "show", "tap0", "scope", "global", "-tentative"];
+  await waitUntil("the guest has an IPv6 address that it may use", async () => {
+    return (await guest.run("ip", ...words)).includes("inet6");
+  });
 }
 
 /** One request to an API socket: what was answered, as JSON. */

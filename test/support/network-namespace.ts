@@ -6,6 +6,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { once } from "node:events";
 import { promisify } from "node:util";
+import { killChild } from "./kill-child.js";
 
 const run = promisify(execFile);
 
@@ -17,6 +18,18 @@ export function whyNoTap(): string | undefined {
     accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
   } catch {
     return "there is no /dev/net/tun that can be opened";
+  }
+  return undefined;
+}
+
+/** Why no TAP can go by vhost-net here; undefined where one can. */
+export function whyNoVhost(): string | undefined {
+  const missing = whyNoTap();
+  if (missing !== undefined) return missing;
+  try {
+    accessSync("/dev/vhost-net", constants.R_OK | constants.W_OK);
+  } catch {
+    return "there is no /dev/vhost-net that can be opened (a guest that has it runs this: test/system/tap-vhost.test.ts)";
   }
   return undefined;
 }
@@ -67,10 +80,10 @@ export class NetworkNamespace {
 
   /** Several commands of iproute2, a line each: "link set tap0 up". */
   async ip(lines: string): Promise<void> {
-    for (const line of lines.split("\n")) {
-      const words = line.trim().split(/\s+/);
-      if (words[0] !== "") await this.run("ip", ...words);
-    }
+    const [program, args] = this.command("ip", "-batch", "-");
+    const running = run(program, args);
+    running.child.stdin?.end(lines);
+    await running;
   }
 
   /** Starts a program in it; the caller ends it. */
@@ -79,11 +92,8 @@ export class NetworkNamespace {
     return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   }
 
-  async close(): Promise<void> {
-    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
-    const ended = once(this.#holder, "exit");
-    this.#holder.kill("SIGKILL");
-    await ended;
+  close(): Promise<void> {
+    return killChild(this.#holder);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -3,14 +3,14 @@
  * the guest sends in one go and cuts what comes. The guest behind it checks every segment, as ever.
  */
 import { SendStatus, type HeaderLength, type NetBackend } from "../../src/backend.js";
-import { FrameJoiner } from "../../src/frame-joiner.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
 import {
   FrameTranslator,
   guestOffloads,
   hostOffloads,
   type Offloads,
-} from "../../src/frame-translator.js";
-import { FramePort } from "../../src/frame-port.js";
+} from "../../src/frames/frame-translator.js";
+import { FramePort } from "../../src/frames/frame-port.js";
 import {
   clearHeader,
   emptyHeader,

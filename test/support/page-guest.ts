@@ -76,8 +76,13 @@ export class PageGuest extends Guest {
     return this.page.evaluate(async () => {
       const slirp = testPage.run?.slirp;
       if (!slirp) return "there is no stack";
-      const rest = [await slirp.sockets(), slirp.statistics(), testPage.relayStatuses];
-      return `${await slirp.connectionInfo()}\n${rest.map((each) => JSON.stringify(each)).join("\n")}`;
+      const known = [
+        ...(await slirp.connections()),
+        await slirp.sockets(),
+        slirp.statistics(),
+        testPage.relayStatuses,
+      ];
+      return known.map((each) => JSON.stringify(each)).join("\n");
     });
   }
 

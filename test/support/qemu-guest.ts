@@ -7,7 +7,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -33,6 +33,10 @@ export interface QemuGuestOptions {
   readonly descriptor?: number;
   /** Default: 256. */
   readonly memoryMiB?: number;
+  /** Default: 1. */
+  readonly processors?: number;
+  /** A cpio archive that the guest has beside its own files, in memory as they are. */
+  readonly archive?: Uint8Array;
   /** Milliseconds until the agent must have answered. Default: 3 minutes. */
   readonly startTimeoutMs?: number;
   /** Everything that the console prints. */
@@ -82,7 +86,9 @@ export class QemuGuest extends Guest {
     await new Promise<void>((resolve) => server.listen(controlPath, resolve));
     const image = await readFile(join(IMAGE_FOLDER, "image.json"), "utf8");
     const { commandLine } = JSON.parse(image) as { commandLine: string };
-    const guest = new QemuGuest(options, { folder, server, controlPath, commandLine });
+    const initrd = await placeInitrd(folder, options.archive);
+    const place = { folder, server, controlPath, commandLine, initrd };
+    const guest = new QemuGuest(options, place);
     try {
       await guest.#becomeReady(options.startTimeoutMs ?? DEFAULT_START_TIMEOUT_MS);
     } catch (error) {
@@ -94,7 +100,7 @@ export class QemuGuest extends Guest {
 
   private constructor(
     options: QemuGuestOptions,
-    place: { folder: string; server: Server; controlPath: string; commandLine: string },
+    place: Place & { folder: string; server: Server },
   ) {
     super(options.onConsole);
     this.#folder = place.folder;
@@ -166,14 +172,30 @@ export class QemuGuest extends Guest {
   }
 }
 
+interface Place {
+  readonly controlPath: string;
+  readonly commandLine: string;
+  readonly initrd: string;
+}
+
+/** The kernel unpacks archives that lie one behind the other; each begins at a multiple of four bytes. */
+async function placeInitrd(folder: string, archive: Uint8Array | undefined): Promise<string> {
+  const own = join(IMAGE_FOLDER, "initrd");
+  if (!archive) return own;
+  const both = join(folder, "initrd");
+  const bytes = await readFile(own);
+  await writeFile(both, [bytes, new Uint8Array((4 - (bytes.length % 4)) % 4), archive]);
+  return both;
+}
+
 function qemuArguments(
-  { netdev, memoryMiB = DEFAULT_MEMORY_MIB }: QemuGuestOptions,
-  { controlPath, commandLine }: { controlPath: string; commandLine: string },
+  { netdev, memoryMiB = DEFAULT_MEMORY_MIB, processors = 1 }: QemuGuestOptions,
+  { controlPath, commandLine, initrd }: Place,
 ): string[] {
   return [
-    ...["-accel", "tcg", "-cpu", "max", "-m", String(memoryMiB)],
+    ...["-accel", "tcg", "-cpu", "max", "-m", String(memoryMiB), "-smp", String(processors)],
     ...["-nodefaults", "-nographic", "-no-reboot"],
-    ...["-kernel", join(IMAGE_FOLDER, "vmlinuz"), "-initrd", join(IMAGE_FOLDER, "initrd")],
+    ...["-kernel", join(IMAGE_FOLDER, "vmlinuz"), "-initrd", initrd],
     ...["-append", commandLine],
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
     ...["-chardev", `socket,id=control,path=${controlPath}`, "-serial", "chardev:control"],

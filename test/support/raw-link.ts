@@ -57,6 +57,13 @@ export abstract class RawLink {
     this.moveTo(backend);
   }
 
+  /** Loses every so many-th TCP segment with data from now on. */
+  loseEvery(nth: number): void {
+    let count = 0;
+    this.lose = (packet) =>
+      packet.kind === "tcp" && packet.payload.length > 0 && ++count % nth === 0;
+  }
+
   /** Goes on at another backend, which must not have a header length of its own: the guest's card is unplugged and put in. */
   moveTo(backend: NetBackend): void {
     this.backend = backend;

@@ -1,5 +1,5 @@
 /** A log that keeps what it is told. */
-import type { LogSink } from "../../src/nics/log-sink.js";
+import type { LogSink } from "../../src/log-sink.js";
 
 /** One thing that was said. */
 export interface LogEntry {

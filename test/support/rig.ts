@@ -139,5 +139,6 @@ export function shareRig<SomeRig extends GuestRig>(
 
 function describeStack(slirp: Slirp): string {
   const counters = JSON.stringify(slirp.statistics());
-  return `${slirp.connectionInfo()}\n${JSON.stringify(slirp.sockets(), undefined, 1)}\n${counters}`;
+  const list = (each: object): string => JSON.stringify(each);
+  return [...slirp.connections().map(list), ...slirp.sockets().map(list), counters].join("\n");
 }

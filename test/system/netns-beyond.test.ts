@@ -5,11 +5,12 @@ import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
+import { findFreePort } from "../support/free-port.js";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { askApi, NetnsProcess, OURS } from "../support/netns-program.js";
@@ -23,15 +24,6 @@ import { createSocket } from "node:dgram";
   const udp = createSocket("udp6");
   udp.on("message", (bytes, { port, address }) => udp.send(bytes, port, address));
   udp.bind(81, "::", () => console.log("ready"));`;
-
-async function findFreePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function echoTcp(host: string, port: number): Promise<string> {
   const socket = connect(port, host);

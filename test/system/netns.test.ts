@@ -11,10 +11,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DnsResolver } from "../support/host/dns-resolver.js";
+import { findFreePort } from "../support/free-port.js";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
-import { askApi, NetnsProcess, PROGRAMS, type StartOptions } from "../support/netns-program.js";
-import { waitUntil } from "../support/wait-until.js";
+import {
+  askApi,
+  NetnsProcess,
+  PROGRAMS,
+  waitForIpv6,
+  type StartOptions,
+} from "../support/netns-program.js";
 
 const MEBIBYTE = 2 ** 20;
 const GATEWAY = "10.0.2.2";
@@ -25,16 +31,6 @@ interface LinkInfo {
   readonly operstate: string;
   readonly flags: readonly string[];
   readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[];
-}
-
-/** A port that nothing listens at. */
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
@@ -244,19 +240,7 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
       await start(["--enable-ipv6"]);
       const file = server.randomFile("six", MEBIBYTE);
       const url = `http://[fd00::2]:${String(server.port)}${file.path}`;
-      // An address by router advertisement is there only after some time.
-      await waitUntil("the guest has an IPv6 address that it may use", async () => {
-        const [tap] = await guest.ip<LinkInfo[]>(
-          "-6",
-          "address",
-          "show",
-          "tap0",
-          "scope",
-          "global",
-          "-tentative",
-        );
-        return (tap?.addr_info.length ?? 0) > 0;
-      });
+      await waitForIpv6(guest);
       expect(await fetchSha256(url)).toBe(file.sha256);
     });
 

@@ -6,7 +6,7 @@ import { SanitizedAddon, whyNoSanitizers } from "../support/sanitized-addon.js";
 const TIMEOUT_MS = 600_000;
 
 /** What exercises every function of the addon. */
-const SUITES = ["tap-life", "tap-queues", "tap-opening"].map(
+const SUITES = ["tap-life", "tap-queues", "tap-opening", "tap-vhost"].map(
   (name) => `test/backends/${name}.test.ts`,
 );
 
@@ -31,7 +31,7 @@ it(
     skipWithout(ctx);
     const ended = await addon.runSuites(SUITES);
     expect(addon.reports).toBe("");
-    expect(ended.stdout, ended.stderr).toMatch(/Test Files {2}3 passed \(3\)/);
+    expect(ended.stdout, ended.stderr).toMatch(/Test Files {2}4 passed \(4\)/);
   },
   TIMEOUT_MS,
 );

@@ -1,7 +1,8 @@
 /** The header before a frame, and checksums that it calls unfinished, against frames built anew. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { finishChecksum, locateChecksum } from "../../src/frame-checksum.js";
+import { finishChecksum, locateChecksum } from "../../src/frames/frame-checksum.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
 import { emptyHeader, GsoType, HeaderFlag, readHeader, writeHeader } from "../../src/virtio-net.js";
 import {
   anyHeader,
@@ -62,6 +63,39 @@ describe("an unfinished checksum", () => {
         expect(header).toEqual({ ...emptyHeader(), flags, checksumStart, checksumOffset });
       }),
     );
+  });
+
+  it("is not found in what has none, and then nothing is said, whatever was looked at before", () => {
+    const property = fc.property(frameParts, fc.nat(2), (parts, what) => {
+      locateChecksum(buildFrame(parts), 0, buildFrame(parts).length, emptyHeader());
+      const { network, transport } = placesOf({ ...parts, extensions: [] });
+      const frame = buildFrame({ ...parts, extensions: [] });
+      // No IP; a protocol without checksum that we know; cut off within the transport header.
+      if (what === 0) frame.set([0x88, 0xb5], network - 2);
+      else if (what === 1) frame[network + (parts.family === 4 ? 9 : 6)] = 132;
+      const length = what === 2 ? transport + 7 : frame.length;
+      const header = emptyHeader();
+      expect(locateChecksum(frame, 0, length, header)).toBe(false);
+      expect(header).toEqual(emptyHeader());
+    });
+    fc.assert(property);
+  });
+
+  it("is not found where a header cannot say where it is: its fields have 16 bits", () => {
+    const parts = fc.sample(frameParts, 1)[0]!;
+    // (65535 - 14 - 60) / 4 tags leave some room; as many as fit into 64 KiB, none.
+    for (const [tags, isNear] of [
+      [16_000, true],
+      [16_384, false],
+    ] as const) {
+      const frame = buildFrame({ ...parts, extensions: [], tags: Array<number>(tags).fill(1) });
+      const header = emptyHeader();
+      expect(locateChecksum(frame, 0, frame.length, header)).toBe(isNear);
+      expect(header.checksumStart < 0x10000).toBe(true);
+      expect(new FrameJoiner().start(new Uint8Array(80_000), 0, frame, 0, frame.length)).toBe(
+        isNear,
+      );
+    }
   });
 
   it("is left alone in a fragment", () => {

@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { HeaderLength } from "../../src/backend.js";
-import { FrameQueue } from "../../src/frame-queue.js";
+import { FrameQueue } from "../../src/frames/frame-queue.js";
 import { HEADER_LENGTHS, prependZeroedHeader } from "../../src/virtio-net.js";
 import { framesOf, numberedFrame } from "../support/frames.js";
 

@@ -1,8 +1,8 @@
 /** Long frames cut and short ones joined, against a reference that builds each frame anew. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FrameJoiner } from "../../src/frame-joiner.js";
-import { FrameSegmenter } from "../../src/frame-segmenter.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
+import { FrameSegmenter } from "../../src/frames/frame-segmenter.js";
 import { emptyHeader, GsoType, type VirtioNetHeader } from "../../src/virtio-net.js";
 import {
   buildFrame,

@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SendStatus, type NetBackend } from "../../src/backend.js";
 import { ErrorCode } from "../../src/errors.js";
-import { FrameSwitch } from "../../src/frame-switch.js";
+import { FrameSwitch } from "../../src/frames/frame-switch.js";
 import { createBackendPair, type PairEnd } from "../support/backend-pair.js";
 import { frameIndex, framesOf, NETWORK_MAC, numberedFrame } from "../support/frames.js";
 import { settle } from "../net-backend-contract/harness.js";

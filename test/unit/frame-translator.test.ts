@@ -1,10 +1,10 @@
 /** Frames translated for those who take less than the header says; and bytes that lie. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { finishChecksum, locateChecksum } from "../../src/frame-checksum.js";
-import { FrameJoiner } from "../../src/frame-joiner.js";
-import { FrameSegmenter } from "../../src/frame-segmenter.js";
-import { FrameTranslator, guestOffloads, hostOffloads } from "../../src/frame-translator.js";
+import { finishChecksum, locateChecksum } from "../../src/frames/frame-checksum.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
+import { FrameSegmenter } from "../../src/frames/frame-segmenter.js";
+import { FrameTranslator, guestOffloads, hostOffloads } from "../../src/frames/frame-translator.js";
 import {
   emptyHeader,
   HEADER_LENGTHS,

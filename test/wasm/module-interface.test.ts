@@ -3,7 +3,8 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { createHostCalls, type HostCallContext } from "../../src/slirp/host-calls.js";
+import type { HostCallContext } from "../../src/slirp/host-call-context.js";
+import { createHostCalls } from "../../src/slirp/host-calls.js";
 import { moduleUrl } from "../../src/slirp/load-module.js";
 import { SharedField } from "../../src/slirp/module-instance.js";
 

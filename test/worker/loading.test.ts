@@ -1,37 +1,14 @@
 /** Who loads what: pages without a worker do not pay for it, and the worker's script does not reach what starts workers. */
-import { fileURLToPath } from "node:url";
-import { build, type Metafile } from "esbuild";
 import { expect, it } from "vitest";
-
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+import { bundleForPage } from "../support/page-bundle.js";
 
 /** The sources that are loaded with an entry; `isLazy`: and with what it may import later. */
-async function sourcesOf(entry: string, isLazy: boolean): Promise<string[]> {
-  const { metafile } = await build({
-    entryPoints: [`src/${entry}.ts`],
-    absWorkingDir: ROOT,
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    outdir: "out",
-    write: false,
-    metafile: true,
-    logLevel: "error",
+async function sourcesOf(entry: string, isLazy: boolean): Promise<readonly string[]> {
+  const { sources } = await bundleForPage(`export * from "./src/${entry}.ts";`, {
+    lazyToo: isLazy,
+    ignoreAnnotations: true,
   });
-  const outputs = new Set<string>();
-  const add = (name: string): void => {
-    if (outputs.has(name)) return;
-    outputs.add(name);
-    for (const { path, kind } of metafile.outputs[name]?.imports ?? []) {
-      if (isLazy || kind === "import-statement") add(path);
-    }
-  };
-  add(`out/${entry}.js`);
-  return inputsOf(metafile, outputs);
-}
-
-function inputsOf(metafile: Metafile, outputs: Iterable<string>): string[] {
-  return [...outputs].flatMap((name) => Object.keys(metafile.outputs[name]?.inputs ?? {}));
+  return sources;
 }
 
 it("a page without a worker loads nothing of it", async () => {

@@ -100,6 +100,7 @@ describe("a stack in a worker", () => {
   it("tells both tables as text", async () => {
     const slirp = await create();
     expect(await slirp.connectionInfo()).toContain("Protocol");
+    expect(await slirp.connections()).toEqual([]);
     expect(await slirp.neighborInfo()).toContain("MacAddr");
   });
 

@@ -3,9 +3,9 @@
  * connection of a User Mode Linux.
  */
 import { spawn } from "node:child_process";
-import { closeSync } from "node:fs";
 import { loadNetnsAddon, netnsHelperPath } from "../../backends/netns-addon.js";
-import { GUEST_ADDRESS6, GATEWAY6, type NetnsOptions, type NetnsTarget } from "./netns-options.js";
+import { GATEWAY6, GUEST_ADDRESS6 } from "./netns-network.js";
+import type { NetnsOptions, NetnsTarget } from "./netns-options.js";
 
 /**
  * Makes the TAP and, with `--configure`, brings it up. Answers its descriptor; what went wrong the helper has said on standard error.
@@ -26,15 +26,15 @@ export async function acceptBess(path: string): Promise<number> {
 async function askHelper(words: readonly string[]): Promise<number> {
   const addon = loadNetnsAddon();
   const path = netnsHelperPath();
-  const [own, theirs] = addon.socketPair();
+  const [own, theirs] = addon.makeSocketPair();
   try {
     await runHelper(path, words, theirs);
     const fd = addon.receiveDescriptor(own);
     if (fd < 0) throw new Error("the helper sent no descriptor");
     return fd;
   } finally {
-    closeSync(own);
-    closeSync(theirs);
+    addon.closeDescriptor(own);
+    addon.closeDescriptor(theirs);
   }
 }
 

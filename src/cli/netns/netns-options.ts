@@ -5,26 +5,16 @@
  */
 import { networkInterfaces } from "node:os";
 import { existsSync } from "node:fs";
-import { ipAddress, ipAddressFromBytes, parseIpAddress, type IpAddress } from "../../address.js";
+import { ipAddress, parseIpAddress, type IpAddress } from "../../address.js";
 import { readCommandLine, type LongOption } from "./getopt-long.js";
+import { readNetwork, type NetnsNetwork } from "./netns-network.js";
+import { NetnsUsageError } from "./netns-usage-error.js";
 
 /** Where the frames come from. */
 export type NetnsTarget =
   | { readonly kind: "namespace"; readonly netnsPath: string; readonly usernsPath?: string }
   | { readonly kind: "tapfd"; readonly fd: number }
   | { readonly kind: "bess"; readonly path: string };
-
-/** The addresses of the guest's network, from `--cidr`. */
-export interface NetnsNetwork {
-  readonly network: IpAddress;
-  readonly prefixLength: number;
-  readonly gateway: IpAddress;
-  readonly nameServer: IpAddress;
-  readonly dhcpStart: IpAddress;
-  readonly dhcpEnd: IpAddress;
-  /** The address that `--configure` gives, and that forwards go to. */
-  readonly guest: IpAddress;
-}
 
 /** Everything that was asked for. */
 export interface NetnsOptions {
@@ -80,18 +70,6 @@ export function formatNetnsOptions(options: NetnsOptions, tapFd: number | undefi
 /** What is to be printed instead of being done. */
 export type NetnsRequest = NetnsOptions | "help" | "version";
 
-/** The command line says something that cannot be. */
-export class NetnsUsageError extends Error {
-  override readonly name = "NetnsUsageError";
-  /** Whether the usage is to be shown too. */
-  readonly showsUsage: boolean;
-
-  constructor(message: string, showsUsage = true) {
-    super(message);
-    this.showsUsage = showsUsage;
-  }
-}
-
 const OPTIONS: readonly LongOption[] = [
   { name: "configure", short: "c", hasValue: false },
   { name: "exit-fd", short: "e", hasValue: true },
@@ -114,15 +92,7 @@ const OPTIONS: readonly LongOption[] = [
   { name: "version", short: "v", hasValue: false },
 ];
 
-/** Of IPv6: the prefix that is advertised, what is at its second address, and what `--configure` gives the guest. */
-export const PREFIX6 = "fd00::";
-export const GATEWAY6 = "fd00::2";
-export const GUEST_ADDRESS6 = "fd00::100";
-
 const MAX_MTU_BYTES = 65_521;
-/** Addresses of the network are its first address plus these. */
-const Offset = { gateway: 2, nameServer: 3, dhcpStart: 15, dhcpEnd: 30, guest: 100 } as const;
-
 /**
  * Reads it.
  * @throws CommandLineError, NetnsUsageError
@@ -248,36 +218,6 @@ function readTarget(type: string, where: string, usernsPath: string | undefined)
   const folder = `/proc/${String(pid)}/ns`;
   const own = { kind: "namespace", netnsPath: `${folder}/net`, usernsPath: `${folder}/user` };
   return { ...own, kind: "namespace", ...userns };
-}
-
-/** The addresses that follow from `--cidr`. */
-export function readNetwork(text: string): NetnsNetwork {
-  const [, addressText = "", prefixText = ""] = /^([^/]*)\/(\d{1,3})$/.exec(text) ?? [];
-  const network = parseIpAddress(addressText);
-  if (network?.family !== 4) throw new NetnsUsageError(`invalid CIDR: ${text}`, false);
-  const prefixLength = Number(prefixText);
-  if (prefixLength < 1 || prefixLength > 25) {
-    throw new NetnsUsageError("prefix length needs to be 1-25", false);
-  }
-  const view = new DataView(network.bytes.slice().buffer);
-  const number = view.getUint32(0);
-  if (number % 2 ** (32 - prefixLength) !== 0) {
-    const example = "CIDR needs to be a network address like 10.0.2.0/24, not like 10.0.2.100/24";
-    throw new NetnsUsageError(example, false);
-  }
-  const at = (offset: number): IpAddress => {
-    view.setUint32(0, number + offset);
-    return ipAddressFromBytes(new Uint8Array(view.buffer));
-  };
-  return {
-    network,
-    prefixLength,
-    gateway: at(Offset.gateway),
-    nameServer: at(Offset.nameServer),
-    dhcpStart: at(Offset.dhcpStart),
-    dhcpEnd: at(Offset.dhcpEnd),
-    guest: at(Offset.guest),
-  };
 }
 
 /** An address, or the first one of an interface. */

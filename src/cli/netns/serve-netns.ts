@@ -15,7 +15,8 @@ import { ApiServer } from "./api-server.js";
 import { CallerDescriptors } from "./caller-descriptors.js";
 import { enterSandbox, filterSystemCalls } from "./confinement.js";
 import { acceptBess, openNamespaceTap } from "./namespace-tap.js";
-import { GUEST_ADDRESS6, PREFIX6, type NetnsOptions } from "./netns-options.js";
+import { GUEST_ADDRESS6, PREFIX6 } from "./netns-network.js";
+import type { NetnsOptions } from "./netns-options.js";
 import { startText } from "./netns-texts.js";
 
 function say(text: string): void {

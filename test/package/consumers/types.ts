@@ -1,5 +1,11 @@
 /** Uses each entry's types as a program would. It is compiled, never run. */
-import { ErrorCode, SlirpError, type FrameBatch, type NetBackend } from "slirp-wasm";
+import {
+  ErrorCode,
+  SlirpError,
+  VirtioNetFeature,
+  type FrameBatch,
+  type NetBackend,
+} from "slirp-wasm";
 import {
   createSlirp as createInPage,
   type RelayStatus,
@@ -7,6 +13,7 @@ import {
   type SocketDescription,
 } from "slirp-wasm/browser";
 import { createSlirp, parseHostForwards, type Slirp } from "slirp-wasm/node";
+import { FrameTranslator, guestOffloads } from "slirp-wasm/offloads";
 import { listenQemu, SharedBackend } from "slirp-wasm/qemu";
 import { createRelay } from "slirp-wasm/relay";
 import { attachV86, type V86Attachment } from "slirp-wasm/v86";
@@ -29,6 +36,14 @@ export async function joinGuest(emulator: Parameters<typeof attachV86>[0]): Prom
 export async function serve(slirp: Slirp): Promise<void> {
   await listenQemu({ path: "/tmp/net.sock", backends: new SharedBackend(slirp) });
   createRelay({ allow: ["127.0.0.1:8000"] });
+}
+
+export function* translate(frame: Uint8Array): Generator<Uint8Array> {
+  const translator = new FrameTranslator(guestOffloads(VirtioNetFeature.guestChecksum), 12);
+  for (let left = translator.begin(frame, 0, frame.length, 12); left > 0; left--) {
+    const target = new Uint8Array(translator.maxFrameBytes);
+    yield target.subarray(0, translator.next(target, 0));
+  }
 }
 
 export async function inPage(): Promise<void> {

@@ -9,8 +9,8 @@
  * to wait and nobody has got the frame yet. An address of the uplink never moves to a guest: no guest can take the
  * gateway's traffic by claiming its address.
  */
-import { SendStatus, type FrameBatch, type NetBackend } from "./backend.js";
-import { ErrorCode, SlirpError } from "./errors.js";
+import { SendStatus, type FrameBatch, type NetBackend } from "../backend.js";
+import { ErrorCode, SlirpError } from "../errors.js";
 import { FramePort } from "./frame-port.js";
 import type { FrameQueueLimits } from "./frame-queue.js";
 import { isGroupAddress, MAC_OFFSET, readMac, type MacNumber } from "./mac-address.js";
@@ -25,7 +25,7 @@ export interface FrameSwitchOptions {
   readonly onUplinkError?: (error: Error) => void;
 }
 
-/** See the top of the file. */
+/** A learning switch: its ports are backends, and what is for none of them goes to the backend that it was made with. */
 export class FrameSwitch {
   readonly #uplink: NetBackend;
   readonly #options: FrameSwitchOptions;

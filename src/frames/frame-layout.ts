@@ -4,7 +4,7 @@
  * Nothing that a frame says about itself is believed: every offset lies within the frame, or the walk answers false. One object
  * serves any number of frames and allocates for none.
  */
-import { ETHERNET_HEADER_LENGTH } from "./virtio-net.js";
+import { ETHERNET_HEADER_LENGTH } from "../virtio-net.js";
 
 /** IP's protocol numbers (IANA) that matter here. */
 export const IpProtocol = {

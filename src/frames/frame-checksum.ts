@@ -7,7 +7,12 @@
  * belongs to a packet that is not there as a whole.
  */
 import { FrameLayout, get16, IpProtocol, put16 } from "./frame-layout.js";
-import { ETHERNET_HEADER_LENGTH, HeaderFlag, type VirtioNetHeader } from "./virtio-net.js";
+import {
+  ETHERNET_HEADER_LENGTH,
+  HeaderFlag,
+  MAX_HEADER_FIELD,
+  type VirtioNetHeader,
+} from "../virtio-net.js";
 
 const TCP_CHECKSUM_OFFSET = 16;
 const UDP_CHECKSUM_OFFSET = 6;
@@ -94,7 +99,7 @@ const scratch = new FrameLayout();
 
 /**
  * Says in `header` where the frame's TCP or UDP checksum is, for one that is known to be unfinished. False, and nothing said, where there
- * is none: another protocol, a fragment, no IP packet.
+ * is none: another protocol, a fragment, no IP packet; or it is farther from the frame's first byte than a header can say.
  */
 export function locateChecksum(
   bytes: Uint8Array,
@@ -104,9 +109,10 @@ export function locateChecksum(
 ): boolean {
   if (!scratch.read(bytes, offset, length) || scratch.isFragment) return false;
   const checksumOffset = checksumOffsetOf(scratch);
-  if (checksumOffset < 0) return false;
+  const checksumStart = scratch.transportOffset - offset;
+  if (checksumOffset < 0 || checksumStart > MAX_HEADER_FIELD) return false;
   header.flags |= HeaderFlag.needsChecksum;
-  header.checksumStart = scratch.transportOffset - offset;
+  header.checksumStart = checksumStart;
   header.checksumOffset = checksumOffset;
   return true;
 }

@@ -5,8 +5,8 @@
  * handed a batch may cause new frames without disturbing it. Nothing is allocated a frame. Frames are kept without a
  * header but with room for the longest one before them, so that the header length may change while frames wait.
  */
-import type { FrameBatch, HeaderLength } from "./backend.js";
-import { writeZeroedHeader } from "./virtio-net.js";
+import type { FrameBatch, HeaderLength } from "../backend.js";
+import { writeZeroedHeader } from "../virtio-net.js";
 
 /** Room before every frame: the longest header. */
 const HEADROOM = 12;

@@ -13,9 +13,10 @@ import {
   type HeaderLength,
   type NetBackend,
   type SendResult,
-} from "./backend.js";
-import { ErrorCode, SlirpError } from "./errors.js";
-import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "./virtio-net.js";
+} from "../backend.js";
+import { ErrorCode, SlirpError } from "../errors.js";
+import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "../virtio-net.js";
+import { FrameCounters } from "./frame-counters.js";
 import { FrameQueue, type FrameQueueLimits } from "./frame-queue.js";
 
 /** Longest frame that is taken: the longest IP packet behind an Ethernet header. */
@@ -27,14 +28,7 @@ export abstract class FramePort implements NetBackend {
 
   readonly #queue: FrameQueue;
   readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  readonly #counters = {
-    framesFromGuest: 0,
-    framesToGuest: 0,
-    bytesFromGuest: 0,
-    bytesToGuest: 0,
-    droppedFromGuest: 0,
-    droppedToGuest: 0,
-  };
+  readonly #counters = new FrameCounters();
   #callbacks: BackendCallbacks | undefined;
   #headerLength: HeaderLength = 0;
   #receiving = false;
@@ -85,12 +79,12 @@ export abstract class FramePort implements NetBackend {
 
   /** Counts a frame that {@link deliver} had no room for and that nobody will bring again. */
   countDroppedToGuest(): void {
-    this.#counters.droppedToGuest++;
+    this.#counters.countReceiveDrops(1);
   }
 
   /** Counts a frame of the guest that was taken and then dropped after all. */
   protected countDroppedFromGuest(): void {
-    this.#counters.droppedFromGuest++;
+    this.#counters.countSendDrops(1);
   }
 
   /** Whether the NIC was told to wait, and not yet that it need not. */
@@ -174,8 +168,7 @@ export abstract class FramePort implements NetBackend {
     this.#assertOpen("receive");
     const length = this.#queue.shift(target, this.#headerLength);
     if (length > 0) {
-      this.#counters.framesToGuest++;
-      this.#counters.bytesToGuest += length - this.#headerLength;
+      this.#counters.countReceived(length - this.#headerLength);
       this.onRoom();
     }
     return length;
@@ -200,7 +193,7 @@ export abstract class FramePort implements NetBackend {
 
   statistics(): BackendStatistics {
     this.#assertOpen("statistics");
-    return { ...this.#counters };
+    return this.#counters.snapshot();
   }
 
   close(): Promise<void> {
@@ -231,14 +224,13 @@ export abstract class FramePort implements NetBackend {
     } else if (status === SendStatus.dropped) {
       return this.#drop();
     } else {
-      this.#counters.framesFromGuest++;
-      this.#counters.bytesFromGuest += length;
+      this.#counters.countSent(1, length);
     }
     return status;
   }
 
   #drop(): SendStatus {
-    this.#counters.droppedFromGuest++;
+    this.#counters.countSendDrops(1);
     return SendStatus.dropped;
   }
 
@@ -256,10 +248,7 @@ export abstract class FramePort implements NetBackend {
     if (this.#closed || !this.#receiving || !this.#callbacks) return;
     const batch = this.#queue.take(this.#headerLength);
     if (!batch) return;
-    this.#counters.framesToGuest += batch.count;
-    for (let i = 0; i < batch.count; i++) {
-      this.#counters.bytesToGuest += (batch.lengths[i] ?? 0) - this.#headerLength;
-    }
+    this.#counters.countBatch(batch, this.#headerLength);
     this.#callbacks.onFrames(batch);
     this.onRoom();
   }

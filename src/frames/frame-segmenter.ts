@@ -16,7 +16,7 @@ import {
   writeIpv4HeaderChecksum,
 } from "./frame-checksum.js";
 import { FrameLayout, extensionHeaderBytes, get16, IpProtocol, put16 } from "./frame-layout.js";
-import { GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "./virtio-net.js";
+import { GSO_ECN, GsoType, HeaderFlag, type VirtioNetHeader } from "../virtio-net.js";
 
 const TCP_FIN = 1;
 const TCP_PSH = 8;
@@ -27,7 +27,7 @@ const FRAGMENT_HEADER_BYTES = 8;
 const MORE_FRAGMENTS_4 = 0x2000;
 const MORE_FRAGMENTS_6 = 1;
 
-/** See the top of the file. */
+/** Cuts a long frame into what the wire takes (GSO): `begin`, then `next` until none is left. Allocates for none. */
 export class FrameSegmenter {
   /** Parts that are left. */
   remaining = 0;

@@ -1,0 +1,140 @@
+/**
+ * What Linux joins (GRO), joined by us: two TAPs in a bridge, of which one is read by a kernel that joins, and the other takes long frames.
+ * Linux joins what comes within one tick of its clock, so how many it joins is its own; what a given number becomes must be the same.
+ */
+import { setImmediate } from "node:timers/promises";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
+import { withNamespace } from "../../src/backends/tap-namespace.js";
+import { FrameJoiner } from "../../src/frames/frame-joiner.js";
+import { openTap, type TapBackend } from "../../src/tap.js";
+import { emptyHeader, HeaderFlag, readHeader, type VirtioNetHeader } from "../../src/virtio-net.js";
+import { framesOf } from "../support/frames.js";
+import { NetworkNamespace, whyNoTap } from "../support/network-namespace.js";
+import { frameParts, placesOf, referenceSegments } from "../support/offload-frames.js";
+
+const RUNS = 300;
+const TIMEOUT_MS = 5000;
+/** IFF_NAPI of linux/if_tun.h: what is written to the device passes through GRO. */
+const NAPI = 0x0010;
+/** How long Linux waits for more to join, nanoseconds. */
+const FLUSH_NS = 10_000_000;
+
+const missing = whyNoTap();
+
+if (missing !== undefined) {
+  it("frames that Linux joins are as ours", (ctx) => {
+    ctx.skip(missing);
+  });
+}
+
+/** What can be joined and, for all that it is, may not be. */
+const segments = fc
+  .tuple(frameParts, fc.integer({ min: 100, max: 1300 }))
+  .map(([parts, size]) => ({ parts: { ...parts, protocol: "tcp" as const }, size }));
+
+describe.runIf(missing === undefined)("frames that Linux joins", () => {
+  let namespace: NetworkNamespace;
+  let near: TapBackend;
+  let far: TapBackend;
+  let arrived: Uint8Array[] = [];
+
+  beforeAll(async () => {
+    namespace = await NetworkNamespace.create();
+    near = await openTap({ fd: openJoiningTap(namespace) });
+    far = await openTap({ name: "far0", namespace: namespace.path });
+    await namespace.ip(`
+      link add bridge0 type bridge mcast_snooping 0 forward_delay 0
+      link set near0 master bridge0 up mtu 9000
+      link set far0 master bridge0 up mtu 9000
+      link set bridge0 up`);
+    const file = "/sys/class/net/near0/gro_flush_timeout";
+    const script = `mount -t sysfs none /sys && echo ${String(FLUSH_NS)} > ${file}`;
+    await namespace.run("unshare", "--mount", "sh", "-c", script);
+    far.setCapabilities(far.capabilities(12), 12);
+    far.callbacks = {
+      onFrames: (batch) => {
+        for (const frame of framesOf(batch)) arrived.push(frame.slice());
+      },
+    };
+    far.enableReceive();
+  });
+
+  afterAll(async () => {
+    await near.close();
+    await far.close();
+    await namespace.close();
+  });
+
+  /** What comes out of the bridge, until all payload is there. */
+  async function throughKernel(frames: readonly Uint8Array[], headerBytes: number) {
+    arrived = [];
+    for (const frame of frames) near.send(frame);
+    const payload = (all: readonly Uint8Array[], before: number): number =>
+      all.reduce((sum, { length }) => sum + length - before - headerBytes, 0);
+    const deadline = performance.now() + TIMEOUT_MS;
+    while (payload(arrived, 12) < payload(frames, 0) && performance.now() < deadline) {
+      await setImmediate();
+    }
+    return arrived;
+  }
+
+  it("are as ours, frame and header", async () => {
+    let longest = 0;
+    const property = fc.asyncProperty(segments, async ({ parts, size }) => {
+      const frames = referenceSegments(parts, size);
+      const { payload: headerBytes } = placesOf(parts);
+      let first = 0;
+      for (const theirs of await throughKernel(frames, headerBytes)) {
+        const count = Math.max(Math.ceil((theirs.length - 12 - headerBytes) / size), 1);
+        const ours = join(frames.slice(first, first + count));
+        expect(readable(theirs)).toEqual(ours);
+        longest = Math.max(longest, count);
+        first += count;
+      }
+      expect(first).toBe(frames.length);
+    });
+    await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
+    expect(longest, "Linux has joined something").toBeGreaterThan(2);
+  });
+});
+
+function openJoiningTap(namespace: NetworkNamespace): number {
+  const addon = loadTapAddon();
+  const fd = withNamespace(namespace.path, (at) => addon.openTun("/dev/net/tun", at));
+  addon.setInterface(
+    fd,
+    "near0",
+    TunFlag.tap | TunFlag.noPacketInformation | TunFlag.header | NAPI,
+  );
+  return fd;
+}
+
+interface Described {
+  readonly header: VirtioNetHeader;
+  readonly frame: string;
+}
+
+/** Header and frame, without hints: that Linux has verified a checksum, and how long a piece of the frame lies together in its memory. */
+function readable(framed: Uint8Array): Described {
+  const header = emptyHeader();
+  readHeader(framed, 0, 12, header);
+  return describeFrame(header, framed.subarray(12));
+}
+
+function describeFrame(header: VirtioNetHeader, frame: Uint8Array): Described {
+  const told = { ...header, headerBytes: 0, flags: header.flags & ~HeaderFlag.dataValid };
+  return { header: told, frame: Buffer.from(frame).toString("hex") };
+}
+
+/** One frame of several, all of which must fit. */
+function join(frames: readonly Uint8Array[]): Described {
+  const joiner = new FrameJoiner();
+  const target = new Uint8Array(70_000);
+  const header = emptyHeader();
+  const [first = new Uint8Array(), ...others] = frames;
+  if (!joiner.start(target, 0, first, 0, first.length)) return describeFrame(header, first);
+  for (const frame of others) expect(joiner.append(frame, 0, frame.length)).toBe(true);
+  return describeFrame(header, target.subarray(0, joiner.finish(header)));
+}

@@ -91,7 +91,7 @@ static bool read_path(napi_env env, napi_value value, struct sockaddr_un *addres
     return read_text(env, value, address->sun_path, sizeof address->sun_path);
 }
 
-static int set_option(int fd, int level, int option, int value)
+int set_option(int fd, int level, int option, int value)
 {
     return setsockopt(fd, level, option, &value, sizeof value);
 }
@@ -427,6 +427,7 @@ const struct socket_call socket_calls[] = {
     {"sendTo", send_to},
     {"nextLength", next_length},
     {"receiveFrom", receive_from},
+    {"dropped", count_dropped},
     {"setReferenced", set_referenced},
     {"end", end_poller},
 };

@@ -39,4 +39,7 @@ bool read_address(napi_env env, napi_value value, union socket_address *address)
 
 napi_value make_error(napi_env env, int error);
 
+/* setsockopt with a number; -1 where the system does not let us. */
+int set_option(int fd, int level, int option, int value);
+
 #endif

@@ -26,6 +26,9 @@ napi_value next_length(napi_env env, napi_callback_info info);
 /* receiveFrom(id, target, source): the next datagram, cut off where it does not fit. */
 napi_value receive_from(napi_env env, napi_callback_info info);
 
+/* dropped(id): datagrams that found no room, since the socket was opened. */
+napi_value count_dropped(napi_env env, napi_callback_info info);
+
 /* Whether a socket has an error to be told of; `may_have_more`: an event says so. */
 bool keeps_error(struct socket_slot *slot, bool may_have_more);
 

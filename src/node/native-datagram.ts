@@ -47,6 +47,12 @@ export class NativeDatagram extends ReadinessSource implements HostDatagram, Nat
     poller.add(this);
   }
 
+  /** As the kernel counts them, until the socket is closed. */
+  get droppedDatagrams(): number | undefined {
+    const dropped = this.#poller.calls.dropped(this.id);
+    return dropped < 0 ? undefined : dropped;
+  }
+
   override takeError(): number {
     const error = this.#closed ? 0 : this.#poller.calls.takeError(this.id);
     return error < 0 ? -error : 0;

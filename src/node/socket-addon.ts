@@ -57,6 +57,8 @@ export interface SocketCalls {
   sendTo(id: number, bytes: Uint8Array, remote: Uint8Array): number;
   nextLength(id: number): number;
   receiveFrom(id: number, target: Uint8Array, source: Uint8Array): number;
+  /** Datagrams that found no room. */
+  dropped(id: number): number;
   /** Whether the poller holds the process; not to begin with. */
   setReferenced(on: boolean): void;
   /** Closes all sockets, and the poller. */

@@ -93,6 +93,22 @@ describe("a UDP socket of the addon", () => {
     expect((await other.receive()).toString()).toBe("second");
   });
 
+  it("counts what came while the kernel's buffer was full", async () => {
+    const user = new DatagramUser(opened(network.openDatagram(4)));
+    const { socket } = await peers.udpSocket();
+    const { port } = user.socket.localEndpoint as IpEndpoint;
+    const sent = 2000;
+    for (let i = 0; i < sent; i += 1) {
+      socket.send(Buffer.alloc(4000), port, "127.0.0.1");
+      if (i % 20 === 0) await sleep(1);
+    }
+    await sleep(50);
+    let received = 0;
+    while (user.tryReceive(Buffer.alloc(4000)) > 0) received += 1;
+    expect(received).toBeLessThan(sent);
+    expect(user.socket.droppedDatagrams).toBe(sent - received);
+  });
+
   it("refuses at once what can never be", () => {
     const foreign = ipEndpoint("203.0.113.9", 0);
     expect(network.openDatagram(4, { local: foreign })).toBe(-Errno.EADDRNOTAVAIL);

@@ -10,6 +10,7 @@
 #include "datagrams.h"
 #include "descriptors.h"
 #include "frames.h"
+#include "host.h"
 #include "ip_icmp.h"
 #include "stack.h"
 
@@ -73,14 +74,21 @@ static void pass_to_guest(struct socket *so, struct mbuf *m, struct sockaddr_sto
     }
 }
 
-/* Answers false when there was nothing more. */
+/* Answers false when there was nothing more. An error that was reported for the socket is told once, by whichever call comes first. */
 static bool receive_one(int fd, struct socket *so)
 {
     struct sockaddr_storage source;
     socklen_t source_length = sizeof(source);
-    int waiting = 0;
+    int waiting = host_next_length(fd);
 
-    ioctlsocket(fd, FIONREAD, &waiting);
+    if (waiting == -EAGAIN || waiting == -EBADF) {
+        descriptor_clear_ready(fd, SLIRP_POLL_IN | SLIRP_POLL_ERR | SLIRP_POLL_HUP);
+        return false;
+    }
+    if (waiting < 0) {
+        report_error(so, -waiting);
+        return true;
+    }
     struct mbuf *m = m_get(so->slirp);
     m->m_data += IF_MAXLINKHDR + (so->so_ffamily == AF_INET ? sizeof(struct udpiphdr) :
                                                               sizeof(struct ip6) + sizeof(struct udphdr));
@@ -94,11 +102,9 @@ static bool receive_one(int fd, struct socket *so)
     }
     int error = errno;
     m_free(m);
-    if (error == EAGAIN) {
-        descriptor_clear_ready(fd, SLIRP_POLL_IN | SLIRP_POLL_ERR | SLIRP_POLL_HUP);
-        return false;
+    if (error != EAGAIN) {
+        report_error(so, error);
     }
-    report_error(so, error);
     return true;
 }
 

@@ -12,16 +12,23 @@ import type {
   HostTimer,
   StreamOptions,
 } from "../../src/host-network.js";
-import { createNodeHostNetwork } from "../../src/node/node-host-network.js";
+import { createNodeHostNetwork, type SocketChoice } from "../../src/node/node-host-network.js";
 import type { ManualClock, SetTimer } from "./manual-clock.js";
 import { CallCounts, watchDatagram, WatchedStream } from "./watched-sockets.js";
 
 export interface WatchedNetworkOptions {
-  /** Default: Node's, with the resolvers below. */
+  /** Default: Node's, on the sockets that {@link SOCKETS_VARIABLE} says, with the resolvers below. */
   readonly inner?: HostNetwork;
   readonly clock?: ManualClock;
   /** Instead of the system's resolvers; asked anew at each question. */
   readonly dnsServers?: () => readonly IpEndpoint[];
+}
+
+/** "native" has the tests of the stack run on the addon's sockets; see test/system/native-stack.test.ts. */
+export const SOCKETS_VARIABLE = "SLIRP_WASM_TEST_SOCKETS";
+
+function socketsOfRun(): SocketChoice {
+  return process.env[SOCKETS_VARIABLE] === "native" ? "native" : "node";
 }
 
 /** See the top of the file. */
@@ -53,7 +60,7 @@ export class WatchedNetwork implements HostNetwork {
   private readonly resolvers: (() => readonly IpEndpoint[]) | undefined;
 
   constructor(options: WatchedNetworkOptions = {}) {
-    const inner = options.inner ?? createNodeHostNetwork();
+    const inner = options.inner ?? createNodeHostNetwork({ sockets: socketsOfRun() });
     this.inner = inner;
     this.clock = options.clock;
     this.resolvers = options.dnsServers;

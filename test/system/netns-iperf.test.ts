@@ -41,16 +41,22 @@ describe.runIf(MISSING === undefined)("iperf3 through slirp-wasm netns", () => {
     for (const each of opened.splice(0).reverse()) await each.close();
   });
 
-  async function start(mtu: number): Promise<void> {
-    const line = ["--configure", "--enable-ipv6", `--mtu=${String(mtu)}`];
+  async function start(mtu: number, confinement: readonly string[]): Promise<void> {
+    const line = ["--configure", "--enable-ipv6", `--mtu=${String(mtu)}`, ...confinement];
     const words = [...line, String(guest.pid), "tap0"];
     const process = await NetnsProcess.start(OURS, words, { wrap: (all) => onHost(...all) });
     opened.push({ close: () => process.stop() });
     await waitForIpv6(guest);
   }
 
-  it.each([1500, 9000, 65_520])("carries TCP and UDP at MTU %d", async (mtu) => {
-    await start(mtu);
+  const cases = [
+    { mtu: 1500, confinement: [] },
+    { mtu: 9000, confinement: ["--enable-sandbox", "--enable-seccomp"] },
+    { mtu: 65_520, confinement: [] },
+  ];
+
+  it.each(cases)("carries TCP and UDP at MTU $mtu, confined: $confinement", async ({ mtu, confinement }) => {
+    await start(mtu, confinement);
     for (const family of [4, 6] as const) {
       for (const direction of [[], ["--reverse"]]) {
         const what = `IPv${String(family)} ${direction.join("")}`;

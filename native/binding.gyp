@@ -5,7 +5,7 @@
     {
       "target_name": "tap",
       "sources": [
-        "tap.c", "frame-port.c", "descriptor-transport.c", "vhost-transport.c", "vhost-device.c", "vring.c",
+        "tap.c", "frame-port.c", "port.c", "descriptor-transport.c", "vhost-transport.c", "vhost-device.c", "vring.c",
         "descriptors.c", "in-namespace.c", "pass-descriptor.c", "throw.c"
       ],
       # 8: asynchronous clean-up hooks and type tags, both of which every Node from 15 on has.

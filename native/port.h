@@ -1,6 +1,6 @@
 /*
- * What a port (frame-port.h) and the ways in which frames go have in common. There are two ways: a descriptor that moves one message a
- * system call, and the rings of vhost-net.
+ * A port in itself (port.c): its life, its place in the event loop, batches and headers. frame-port.c makes a class of JavaScript's of it.
+ * There are two ways in which its frames go: a descriptor that moves one message a system call, and the rings of vhost-net.
  */
 #ifndef SLIRP_WASM_PORT_H
 #define SLIRP_WASM_PORT_H
@@ -109,5 +109,24 @@ void read_turn(struct port *port);
 bool is_readable(const struct port *port, size_t length, const uint8_t *kernel_header);
 /* Puts the header that JavaScript is to see before a message, and notes the message, whose bytes the way has put behind it. */
 void note_message(const struct port *port, struct batch *batch, const uint8_t *kernel_header, size_t length);
+
+/* For the class (frame-port.c): memory of a typed array of JavaScript's, which may be gone after the next call of JavaScript. */
+struct view {
+    void *data;
+    size_t length;
+};
+bool view_of(napi_env env, napi_value value, napi_typedarray_type wanted, struct view *view);
+napi_typedarray_type array_type(enum array which);
+/* Writes the answers that are sums; all answers, to write the others. */
+uint32_t *note_sums(struct port *port);
+/* Reads a batch into these arrays; false, and an error of the batch, where they are no longer what they were. */
+bool read_batch(struct port *port, struct batch *batch, struct view views[3]);
+/* Writes a frame that lies in pieces, the header of JavaScript's length in front; `pieces[0]` is left for the kernel's header. */
+enum status write_frame(struct port *port, struct iovec *pieces, int count, size_t length, int *error);
+/* Ends everything but the memory, which goes when the handle and the JavaScript object are both gone. */
+void close_port(struct port *port, bool keep_descriptor);
+/* What Node tells of a port: its environment ends, its object is collected. */
+void on_environment_end(napi_async_cleanup_hook_handle hook, void *data);
+void on_collected(napi_env env, void *data, void *hint);
 
 #endif

@@ -12,6 +12,7 @@ export type IpFamily = 4 | 6;
 
 /** An IP address with a port: what a TCP or UDP socket is bound or connected to. */
 export interface IpEndpoint {
+  /** IP version. */
   readonly family: IpFamily;
   /** Canonical text: dotted decimal, or RFC 5952 without brackets and without zone. */
   readonly address: string;
@@ -25,7 +26,9 @@ export interface IpEndpoint {
 
 /** A unix stream socket's path. */
 export interface UnixEndpoint {
+  /** Tells it from an IP endpoint. */
   readonly family: "unix";
+  /** Absolute, or relative to the process's folder. */
   readonly path: string;
 }
 
@@ -34,8 +37,11 @@ export type HostEndpoint = IpEndpoint | UnixEndpoint;
 
 /** An IP address without a port. */
 export interface IpAddress {
+  /** IP version. */
   readonly family: IpFamily;
+  /** Canonical text, as in {@link IpEndpoint}. */
   readonly address: string;
+  /** In network byte order, 4 or 16 bytes. Not to be written to. */
   readonly bytes: Uint8Array;
 }
 
@@ -110,14 +116,14 @@ export function ipAddressFromBytes(bytes: Uint8Array): IpAddress {
   return { family: 6, address: formatIpv6(copy), bytes: copy };
 }
 
-/** Reads an IP address that is known to be well-formed (a constant, a system call's answer). Throws a RangeError else. */
+/** Reads an IP address that is known to be well-formed (a constant, a system call's answer). @throws RangeError where it is not */
 export function ipAddress(text: string): IpAddress {
   const parsed = parseIpAddress(text);
   if (!parsed) throw new RangeError(`"${text}" is not an IP address`);
   return parsed;
 }
 
-/** Puts a port to an address; a zone ("%eth0" behind the address) is kept apart. Throws a RangeError for a bad address. */
+/** Puts a port to an address; a zone ("%eth0" behind the address) is kept apart. @throws RangeError for a bad address */
 export function ipEndpoint(address: string | IpAddress, port: number): IpEndpoint {
   if (typeof address !== "string") return { ...address, port };
   const percent = address.indexOf("%");

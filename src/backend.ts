@@ -20,7 +20,9 @@ export interface FrameBatch {
   readonly bytes: Uint8Array;
   /** How many frames: entries of `offsets` and `lengths` beyond it mean nothing. */
   readonly count: number;
+  /** Where each frame, header included, begins in `bytes`. */
   readonly offsets: Uint32Array;
+  /** Bytes of each frame, header included. */
   readonly lengths: Uint32Array;
 }
 
@@ -39,6 +41,7 @@ export type SendStatus = (typeof SendStatus)[keyof typeof SendStatus];
 
 /** Answer of `sendBatch`. The object is the backend's own and reused: read it before the next call. */
 export interface SendResult {
+  /** `mustWait` where the batch was not consumed to its end; else `dropped` where a frame of it was. */
   readonly status: SendStatus;
   /** Frames consumed from the front of the batch, the dropped ones among them. With `mustWait` the rest is to be sent again. */
   readonly consumed: number;
@@ -61,9 +64,13 @@ export type HeaderLength = 0 | 10 | 12;
 
 /** Counters since the backend was opened. */
 export interface BackendStatistics {
+  /** Frames from the guest that were taken. */
   readonly framesFromGuest: number;
+  /** Frames that the NIC was given. */
   readonly framesToGuest: number;
+  /** Bytes of those from the guest, virtio-net headers not counted. */
   readonly bytesFromGuest: number;
+  /** Bytes of those that the NIC was given, headers not counted either. */
   readonly bytesToGuest: number;
   /** Frames from the guest that were dropped, for whatever reason. */
   readonly droppedFromGuest: number;
@@ -71,7 +78,7 @@ export interface BackendStatistics {
   readonly droppedToGuest: number;
 }
 
-/** See the top of the file. */
+/** What a NIC plugs into; the order of calls, and who owns a buffer, stand at the top of `backend.ts`. */
 export interface NetBackend {
   /** What it was opened as: prefix and the rest, `slirp`, `tap:tap0`. */
   readonly name: string;

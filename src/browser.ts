@@ -76,7 +76,7 @@ export interface OpenBackendOptions extends OpenOn {
   readonly stack?: Omit<CreateSlirpOptions, "slirp">;
 }
 
-/** As everywhere; stacks are made with {@link createSlirp} of this entry. */
+/** As in `slirp-wasm`; stacks are made with {@link createSlirp} of this entry. @throws as there */
 export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
   const { stack, ...rest } = options;
   return openBackendOn(name, { createSlirp: (slirp) => createSlirp({ ...stack, slirp }), ...rest });

@@ -53,6 +53,7 @@ export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 /** An error with a fixed {@link ErrorCode}; `cause` is the error underneath where there is one. */
 export class SlirpError extends Error {
   override readonly name = "SlirpError";
+  /** What went wrong, to switch on. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {

@@ -118,6 +118,7 @@ export interface HostListener extends HostSocket {
 
 /** Where `receiveFrom` writes the sender: one object used again and again, so that no datagram allocates one. */
 export interface DatagramSource {
+  /** Who sent the datagram that was just received. */
   endpoint: IpEndpoint | undefined;
 }
 
@@ -135,14 +136,17 @@ export interface HostDatagram extends HostSocket {
 
 /** A file that is open for reading (TFTP). Reading is synchronous: the files are small and local. */
 export interface HostFile {
+  /** As it was when it was opened. */
   readonly sizeBytes: number;
   /** Fills `target` from `position` (bytes): how many were read, 0 at the end, or the error. */
   read(target: Uint8Array, position: number): number;
+  /** Gives it back; nothing is called after it. */
   close(): void;
 }
 
 /** A timer that was set with {@link HostNetwork.setTimer}. */
 export interface HostTimer {
+  /** Its callback does not come any more. Safe to call again, and after it has come. */
   cancel(): void;
 }
 

@@ -2,8 +2,11 @@
 
 /** Details first, then the message: pino's order. `err` among the details is an Error. */
 export interface LogSink {
+  /** What only somebody who looks for a fault wants to know. */
   debug(details: object, message: string): void;
+  /** Who came and went, what was refused. */
   info(details: object, message: string): void;
+  /** What went wrong. */
   warn(details: object, message: string): void;
 }
 

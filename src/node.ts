@@ -25,6 +25,7 @@ export {
 
 /** As everywhere, but the host network may be left out, or given as options for Node's. */
 export interface CreateSlirpOptions extends Omit<CreateOn, "hostNetwork"> {
+  /** Default: one of the stack's own on Node's sockets, closed with it. One that is given stays open, unless `ownsNetwork`. */
   readonly hostNetwork?: HostNetwork | NodeHostNetworkOptions;
 }
 
@@ -32,7 +33,10 @@ function isHostNetwork(network: HostNetwork | NodeHostNetworkOptions): network i
   return "connectStream" in network;
 }
 
-/** Makes a stack on Node's sockets. Where no host network is given, it has its own and closes it with itself. */
+/**
+ * Makes a stack on Node's sockets. Where no host network is given, it has its own and closes it with itself.
+ * @throws as `createSlirp` of `slirp-wasm`
+ */
 export async function createSlirp(options: CreateSlirpOptions = {}): Promise<Slirp> {
   const { hostNetwork = {}, ...rest } = options;
   // `fetch` knows no file: URLs in Node.
@@ -57,7 +61,7 @@ export interface OpenBackendOptions extends OpenOn {
   readonly stack?: Omit<CreateSlirpOptions, "slirp">;
 }
 
-/** As everywhere; stacks are made with {@link createSlirp} of this entry. */
+/** As in `slirp-wasm`; stacks are made with {@link createSlirp} of this entry. @throws as there */
 export function openBackend(name: string, options: OpenBackendOptions = {}): Promise<NetBackend> {
   const { stack, ...rest } = options;
   return openBackendOn(name, { createSlirp: (slirp) => createSlirp({ ...stack, slirp }), ...rest });

@@ -18,9 +18,13 @@ export type LogLevel = "debug" | "warning" | "critical" | "fatal";
 
 /** A host socket that a stack has open. */
 export interface SocketDescription {
+  /** Its number in the stack. */
   readonly descriptor: number;
+  /** What it is to the stack. */
   readonly kind: "stream" | "datagram" | "listener" | "file";
+  /** Its own end, `address:port` or a path, where it is known. */
   readonly local: string | undefined;
+  /** The other end, where there is one. */
   readonly remote: string | undefined;
   /** Of `datagram`: what came from the host and found no room in the socket's queue. Left out where nobody counts it. */
   readonly droppedDatagrams?: number;
@@ -79,7 +83,9 @@ export interface GuestChannelOptions {
 
 /** An address and port of the guest's network whose bytes go to JavaScript; see src/slirp/guest-channels.ts. */
 export interface GuestChannel {
+  /** The guest's address for it. */
   readonly address: IpAddress;
+  /** The guest's port for it. */
   readonly port: number;
   /**
    * Sends bytes to the guest: how many were taken, from the front. Less than given: the rest is to be sent again when `onWritable` is
@@ -124,11 +130,13 @@ export interface GuestSocket {
 
 /** The two ends of a connection: `address:port`, IPv6 in brackets. */
 export interface GuestSocketInfo {
+  /** The guest. */
   readonly remoteAddress: string;
+  /** Who the guest sees: the gateway, and a port of its. */
   readonly localAddress: string;
 }
 
-/** See the top of the file. Every call throws or rejects with SlirpError `closed` after `close`, and what the stack failed with. */
+/** A stack as a backend, in this thread or in a worker. Every call throws or rejects with SlirpError `closed` after `close`, and what the stack failed with. */
 export interface SlirpBackend extends NetBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;

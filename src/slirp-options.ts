@@ -44,6 +44,7 @@ export interface Ipv6Options {
 
 /** A host port (or unix socket) whose connections or datagrams go to a port of the guest. */
 export interface HostForward {
+  /** `tcp` takes connections, `udp` datagrams. */
   readonly protocol: "tcp" | "udp";
   /** Where the host listens: an address with a port (0: any free one), or a unix stream socket (TCP only). */
   readonly host: HostEndpoint;
@@ -59,7 +60,9 @@ export interface HostForward {
 export interface GuestForward {
   /** IPv4 address inside the network, neither the gateway nor the name server. */
   readonly serverAddress: IpAddress;
+  /** 1 to 65535. */
   readonly serverPort: number;
+  /** Where its connections go. */
   readonly target:
     /** Connects each time to this endpoint. */
     | { readonly kind: "connect"; readonly endpoint: HostEndpoint }
@@ -128,14 +131,23 @@ export interface ResolvedSlirpOptions extends Required<
     | "outboundAddress6"
   >
 > {
+  /** Undefined: IPv4 is off. */
   readonly ipv4: Ipv4Options | undefined;
+  /** Undefined: IPv6 is off. */
   readonly ipv6: Ipv6Options | undefined;
+  /** Undefined: the guest is told none. */
   readonly hostname: string | undefined;
+  /** Undefined: the guest is told none. */
   readonly domainName: string | undefined;
+  /** Undefined: there is no TFTP server. */
   readonly tftpRoot: string | undefined;
+  /** Undefined: the guest is told none. */
   readonly tftpServerName: string | undefined;
+  /** Undefined: the guest is told none. */
   readonly bootFile: string | undefined;
+  /** Undefined: the host chooses. */
   readonly outboundAddress: IpAddress | undefined;
+  /** Undefined: the host chooses. */
   readonly outboundAddress6: IpAddress | undefined;
 }
 

@@ -82,6 +82,7 @@ export interface VirtioNetHeader {
   segmentBytes: number;
   /** From the frame's first byte. */
   checksumStart: number;
+  /** From `checksumStart` on: where the finished checksum is stored. */
   checksumOffset: number;
 }
 

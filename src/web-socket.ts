@@ -5,17 +5,27 @@ import { ErrorCode, SlirpError } from "./errors.js";
 
 /** The part of a WebSocket that is used here (https://websockets.spec.whatwg.org). */
 export interface WebSocketLike {
+  /** Set to `arraybuffer` before anything comes. */
   binaryType: string;
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
+  /** Bytes that were given to `send` and have not left yet. */
   readonly bufferedAmount: number;
+  /** Sends a binary message. */
   send(data: Uint8Array<ArrayBuffer>): void;
+  /** Begins to close it. Default code: none. */
   close(code?: number, reason?: string): void;
+  /** Messages can be sent from now on. */
   onopen: ((event: never) => void) | null;
+  /** `data` is an ArrayBuffer, or the text of a text message. */
   onmessage: ((event: { readonly data: unknown }) => void) | null;
+  /** It is closed, or did not open; nothing comes after that. */
   onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
+  /** Something went wrong; `onclose` follows. */
   onerror: ((event: never) => void) | null;
-  /** Only `ws` has them: reading stops, and goes on. */
+  /** Reading stops. Only `ws` has these two. */
   pause?(): void;
+  /** Reading goes on. */
   resume?(): void;
 }
 

@@ -21,7 +21,7 @@ export interface BroadcastChannelBackendOptions {
   readonly limits?: FrameQueueLimits;
 }
 
-/** See the top of the file. */
+/** The network of other tabs, on a BroadcastChannel: to the guest of this tab it is a cable. */
 export class BroadcastChannelBackend extends FramePort {
   readonly #channel: FrameChannel;
 

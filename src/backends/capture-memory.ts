@@ -15,7 +15,7 @@ export interface CaptureMemoryOptions {
 /** What it begins with; doubled when full, up to the bound. */
 const FIRST_BYTES = 64 * 1024;
 
-/** See the top of the file. Give it to `withCapture` or to a `PcapngWriter`. */
+/** A sink that keeps the latest frames in memory, for a file to download. */
 export class CaptureMemory implements CaptureSink {
   readonly #maxBytes: number;
   #headers: Uint8Array<ArrayBuffer>[] = [];

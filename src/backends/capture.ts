@@ -32,7 +32,7 @@ export interface CaptureOptions extends PcapngOptions {
   readonly interfaceName?: string;
 }
 
-/** See the top of the file. */
+/** A backend with a capture around it: to be used, and closed, in its place. Made by {@link withCapture}. */
 export class CapturingBackend<Inner extends NetBackend = NetBackend> implements NetBackend {
   /** The backend inside, for what it has beyond the contract. Closing either closes both. */
   readonly inner: Inner;

@@ -51,7 +51,7 @@ const DEFAULT_SNAP_LENGTH_BYTES = 262_144;
 
 const encoder = new TextEncoder();
 
-/** See the top of the file. */
+/** Writes frames as pcapng (draft-ietf-opsawg-pcapng) to a sink; several backends may share one. */
 export class PcapngWriter {
   readonly #sink: CaptureSink;
   readonly #snapLengthBytes: number;

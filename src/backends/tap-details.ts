@@ -25,24 +25,33 @@ import {
 
 /** A TAP interface. */
 export interface TapDetails {
+  /** At most 15 bytes. */
   readonly name: string;
+  /** The kernel's number of it. */
   readonly index: number;
+  /** `52:54:00:12:34:56`. */
   readonly mac: string;
+  /** Largest IP packet. */
   readonly mtuBytes: number;
+  /** Set up, whether or not somebody has it open. */
   readonly isUp: boolean;
   /** Name of the bridge that it is in. */
   readonly bridge: string | undefined;
   /** With prefix length: `10.0.5.1/24`. */
   readonly addresses: readonly string[];
+  /** Stays when nobody has it open. */
   readonly isPersistent: boolean;
-  /** Numbers of who may attach to it without privileges. */
+  /** Number of the user who may open it without privileges. */
   readonly owner: number | undefined;
+  /** As `owner`, of a group. */
   readonly group: number | undefined;
   /** Whether frames have a virtio-net header in the kernel. */
   readonly hasHeader: boolean;
+  /** Can be opened several times, a queue each. */
   readonly isMultiQueue: boolean;
-  /** Descriptors that are attached to it now, and those of them that are disabled. 1 and 0 without several queues. */
+  /** Descriptors that are attached to it now; 1 without several queues. */
   readonly queues: number;
+  /** Those of `queues` that are out of use. */
   readonly disabledQueues: number;
 }
 

@@ -50,7 +50,7 @@ export interface WebSocketBackendOptions {
   readonly onConnection?: (connected: boolean, reason: string) => void;
 }
 
-/** See the top of the file. Does not reject or throw for a server that cannot be reached: it is tried again. */
+/** A network behind a WebSocket, a frame a message: rooms of our relay, websockproxy and its relatives. */
 export class WebSocketBackend extends FramePort {
   readonly #options: WebSocketBackendOptions;
   readonly #class: WebSocketClass;

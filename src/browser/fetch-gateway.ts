@@ -16,11 +16,13 @@ import type { PagePeer } from "./page-stream.js";
 
 /** A request that was answered: for a log that people read. */
 export interface HttpRequestReport {
+  /** As the guest sent it. */
   readonly method: string;
   /** The guest's, not the proxy's. Empty where the request could not be read. */
   readonly url: string;
   /** As the guest was told. */
   readonly status: number;
+  /** From the request's first byte to the answer's head. */
   readonly durationMs: number;
   /** Why there was no answer from the server, in words. */
   readonly error: string | undefined;

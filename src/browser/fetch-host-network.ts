@@ -18,6 +18,7 @@ import { withTime } from "./timed-host-network.js";
 
 /** A connection that a page cannot make. */
 export interface RefusedConnection {
+  /** Where the guest wanted to go. */
   readonly remote: IpEndpoint;
   /** The name that its address was given out for, where there is one. */
   readonly name: string | undefined;

@@ -17,11 +17,13 @@ import type { KnownName } from "./static-names.js";
 
 /** A question that was answered, or was not: for a log that people read. */
 export interface DnsQueryReport {
+  /** As the guest asked, without a dot at the end. */
   readonly name: string;
   /** `A`, `AAAA`, `PTR`, …, `TYPE99`. */
   readonly type: string;
   /** Addresses and names; of other records the type. */
   readonly answers: readonly string[];
+  /** From the question to the answer. */
   readonly durationMs: number;
   /** Who answered: the page itself, DNS over HTTPS, over TCP, or a resolver by UDP. */
   readonly via: "page" | "https" | "tcp" | "udp";
@@ -31,6 +33,7 @@ export interface DnsQueryReport {
 
 /** Who knows names without asking. */
 export interface NameSource {
+  /** What is known of a name, for a record type (RFC 1035, 3.2.2); undefined: others are to be asked. */
   find(name: string, type: number): KnownName | undefined;
 }
 

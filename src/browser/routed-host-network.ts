@@ -30,6 +30,7 @@ export type RouteTarget = HostNetwork | "refuse";
 export interface RouteRule {
   /** What it applies to: `[tcp:|udp:][ADDRESS[/PREFIX]][:PORTS]`, such as `udp`, `tcp:443`, `10.0.0.0/8`, `:80,8000-8999`, `[fd00::/8]:53`. */
   readonly to: string | readonly string[];
+  /** Where to: a host network, or `refuse` to refuse as a port does where nothing listens. */
   readonly network: RouteTarget;
 }
 

@@ -12,6 +12,7 @@ import {
 
 /** Who can ask the guest: a `Slirp`. */
 export interface GuestFetcher {
+  /** As `SlirpBackend.fetch`. */
   fetch(url: string, init: RequestInit): Promise<Response>;
 }
 

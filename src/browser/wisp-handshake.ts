@@ -19,7 +19,9 @@ import { encodeInfo, type WispExtension } from "../wisp.js";
 
 /** Who we are to a relay; each is used only where the relay offers the extension. */
 export interface WispCredentials {
+  /** Goes with `password`. */
   readonly user?: string;
+  /** Sent as the relay is found to read it; over `wss:` only, if it is to stay secret. */
   readonly password?: string;
   /** An Ed25519 key pair of WebCrypto; the public key must be extractable. */
   readonly keyPair?: CryptoKeyPair;

@@ -54,7 +54,7 @@ export function createWispHostNetwork(options: WispHostNetworkOptions): WispHost
   return new WispHostNetwork(options);
 }
 
-/** See the top of the file. */
+/** A host network on Wisp relays, of which one is in use at a time; see {@link createWispHostNetwork}. */
 export class WispHostNetwork extends PageHostNetwork {
   readonly name = "wisp";
   readonly #relays: WispRelays;

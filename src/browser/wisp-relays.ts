@@ -25,6 +25,7 @@ export interface WispRelay extends WispCredentials {
 
 /** What is going on with the relays, for whoever shows it. */
 export interface RelayStatus {
+  /** `idle`: nobody needs a relay; `waiting`: all were tried, and will be again. */
   readonly state: "idle" | "connecting" | "open" | "waiting" | "closed";
   /** The relay in use or being tried. */
   readonly url: string;

@@ -50,7 +50,7 @@ const EVERYTHING: Offloads = {
   udpDatagrams: true,
 };
 
-/** See the top of the file. */
+/** Joins frames of one flow into a long one, as long as `FrameSegmenter` would cut that into the very same frames (GRO). */
 export class FrameJoiner {
   /** Frames joined so far; 0 while nothing is begun. */
   count = 0;

@@ -27,7 +27,7 @@ const FRAGMENT_HEADER_BYTES = 8;
 const MORE_FRAGMENTS_4 = 0x2000;
 const MORE_FRAGMENTS_6 = 1;
 
-/** See the top of the file. */
+/** Cuts a long frame into what the wire takes (GSO): `begin`, then `next` until none is left. Allocates for none. */
 export class FrameSegmenter {
   /** Parts that are left. */
   remaining = 0;

@@ -25,7 +25,7 @@ export interface FrameSwitchOptions {
   readonly onUplinkError?: (error: Error) => void;
 }
 
-/** See the top of the file. */
+/** A learning switch: its ports are backends, and what is for none of them goes to the backend that it was made with. */
 export class FrameSwitch {
   readonly #uplink: NetBackend;
   readonly #options: FrameSwitchOptions;

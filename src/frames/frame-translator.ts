@@ -21,11 +21,17 @@ import {
 
 /** What someone who receives frames takes, besides plain ones. All but `checksum` need it. */
 export interface Offloads {
+  /** Unfinished checksums. */
   readonly checksum: boolean;
+  /** TCP segments over IPv4 in one long frame (TSO). */
   readonly tcp4: boolean;
+  /** The same over IPv6. */
   readonly tcp6: boolean;
+  /** Such frames whose first segment has CWR set. */
   readonly ecn: boolean;
+  /** A datagram that is to be sent as IP fragments (UFO). */
   readonly udpFragments: boolean;
+  /** Datagrams of one size in one long frame (USO). */
   readonly udpDatagrams: boolean;
 }
 
@@ -58,7 +64,7 @@ export function hostOffloads(features: bigint): Offloads {
   };
 }
 
-/** See the top of the file. Reused from frame to frame; allocates for none. */
+/** Turns a frame with a header into what a receiver takes: `begin`, then `next` until none is left. Reused; allocates for none. */
 export class FrameTranslator {
   /** Length of the longest frame to come, its header included: what a target of `next` must have room for. */
   maxFrameBytes = 0;

@@ -25,7 +25,7 @@ const CROSSED = [
 /** With num_buffers, as virtio 1.0 and later have it. */
 const HEADER_LENGTH = 12;
 
-/** See the top of the file. The backends stay their owner's, who closes them after the cable. */
+/** Joins two backends, so that each is the other's guest. Both stay their owner's, who closes them after the cable. */
 export class BackendCable {
   readonly #ends: readonly [End, End];
 

@@ -26,6 +26,7 @@ export type ConnectQemuOptions = QemuAddress &
 
 /** A client of a QEMU that listens. */
 export interface QemuClient {
+  /** Whether there is a connection now. */
   readonly isConnected: boolean;
   /** Fulfilled when there is no connection and none will be tried. */
   readonly ended: Promise<void>;
@@ -38,8 +39,8 @@ export interface QemuClient {
 export const MAX_RECONNECT_MS = 30_000;
 
 /**
- * Connects to a QEMU that listens. Fulfilled at the first connection; without `reconnectMs` rejected with the system's error
- * where that fails, with it only by the signal.
+ * Connects to a QEMU that listens. Fulfilled at the first connection.
+ * @throws the system's error where that fails, but with `reconnectMs` only the signal's reason
  */
 export async function connectQemu(options: ConnectQemuOptions): Promise<QemuClient> {
   options.signal?.throwIfAborted();

@@ -19,6 +19,7 @@ import { SILENT_LOG, type LogSink } from "../log-sink.js";
 export interface DatagramAddress {
   /** IPv4 or IPv6 address, not a name. */
   readonly host: string;
+  /** 0 to 65535. */
   readonly port: number;
 }
 
@@ -32,6 +33,7 @@ export interface QemuDatagramOptions {
   readonly backend: NetBackend;
   /** What may lie unsent in the socket before frames are dropped, bytes. Default 1 MiB. */
   readonly maxUnsentBytes?: number;
+  /** Told of its guest, and of what ends it. Default: nobody. */
   readonly log?: LogSink;
   /** Closes the NIC. */
   readonly signal?: AbortSignal;
@@ -63,8 +65,8 @@ export interface QemuDatagramNic {
 }
 
 /**
- * Binds a UDP socket and puts the guest at its other end on the backend. Rejects with the system's error (`EADDRINUSE`, …), or
- * a SlirpError `invalidConfiguration` for what is not an IP address.
+ * Binds a UDP socket and puts the guest at its other end on the backend.
+ * @throws the system's error (`EADDRINUSE`, …); SlirpError `invalidConfiguration` for what is not an IP address
  */
 export async function openQemuDatagram(options: QemuDatagramOptions): Promise<QemuDatagramNic> {
   const { local, remote, signal } = options;

@@ -38,8 +38,8 @@ export interface QemuServer {
 }
 
 /**
- * Listens for QEMUs. Rejects with the system's error (`EADDRINUSE`, `EACCES`, …). A unix socket that nobody listens on any
- * more is replaced, as QEMU does.
+ * Listens for QEMUs. A unix socket that nobody listens on any more is replaced, as QEMU does.
+ * @throws the system's error (`EADDRINUSE`, `EACCES`, …)
  */
 export async function listenQemu(options: ListenQemuOptions): Promise<QemuServer> {
   options.signal?.throwIfAborted();

@@ -28,7 +28,9 @@ import { WaitingSender } from "./waiting-sender.js";
 
 /** What an emulator must have; v86's class `V86` has it. */
 export interface V86Emulator {
+  /** Told of each frame that the guest sends. */
   add_listener(event: "net0-send", listener: (frame: Uint8Array) => void): void;
+  /** Told no more. */
   remove_listener(event: "net0-send", listener: (frame: Uint8Array) => void): void;
   /** Not in v86's own types, but there. */
   readonly bus?: { send(event: string, value: unknown): void };
@@ -67,8 +69,8 @@ export interface V86Attachment {
 }
 
 /**
- * Puts a v86 guest on a backend: sets the backend's callbacks, header length 0, and turns receiving on. Throws a SlirpError
- * `invalidConfiguration` where the emulator has no bus.
+ * Puts a v86 guest on a backend: sets the backend's callbacks, header length 0, and turns receiving on.
+ * @throws SlirpError `invalidConfiguration` where the emulator has no bus
  */
 export function attachV86(
   emulator: V86Emulator,

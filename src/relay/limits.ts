@@ -1,6 +1,6 @@
 /** What a relay gives its clients at most. Every number has a default that serves a small public relay. */
 
-/** See the top of the file. */
+/** What a relay gives its clients at most. */
 export interface RelayLimits {
   /** WebSockets in all. Default 1000. */
   readonly maxConnections: number;

@@ -17,7 +17,9 @@ export interface ListenRelayOptions extends RelayOptions {
 
 /** A relay that listens. */
 export interface ListeningRelay extends AsyncDisposable {
+  /** The relay itself, with its counters. */
   readonly relay: Relay;
+  /** The HTTP or HTTPS server that it is mounted on. */
   readonly server: Server;
   /** The Wisp URL for clients on this machine. */
   readonly url: string;
@@ -25,7 +27,10 @@ export interface ListeningRelay extends AsyncDisposable {
   close(timeoutMs?: number): Promise<void>;
 }
 
-/** Rejects with the system's error where the address cannot be had. */
+/**
+ * Makes a relay and a server that it is mounted on.
+ * @throws the system's error where the address cannot be had; SlirpError `invalidConfiguration` as `createRelay`
+ */
 export async function listenRelay(options: ListenRelayOptions = {}): Promise<ListeningRelay> {
   const { host = "127.0.0.1", port = 0, tls, ...rest } = options;
   const relay = createRelay(rest);

@@ -26,7 +26,7 @@ const ECHO_PORT = 7;
 /** Peers of a UDP socket whose verdict is remembered. */
 const MAX_REMEMBERED_PEERS = 256;
 
-/** See the top of the file. */
+/** A host network that reaches what somebody allows of another one: for guests of strangers. */
 export class PolicedHostNetwork implements HostNetwork {
   readonly name: string;
   readonly #inner: HostNetwork;

@@ -1,8 +1,9 @@
 /** What a relay counts, for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/). A registry of its own. */
 import { Counter, Gauge, Registry } from "prom-client";
 
-/** See the top of the file. Names stand in it without the `slirp_relay_` that all of them begin with. */
+/** The counters of a relay: each one's text says what it counts. Names are given without the `slirp_relay_` that all of them begin with. */
 export class RelayMetrics {
+  /** What `/metrics` prints; others may be registered beside. */
   readonly registry = new Registry();
   readonly connections = this.#gauge("connections", "WebSockets that are open");
   readonly streams = this.#gauge("streams", "Streams that are open or being opened");

@@ -44,7 +44,9 @@ export interface RelayOptions extends TargetPolicyOptions, CredentialOptions, Ac
   readonly createGateway?: CreateGateway;
   /** Answers DNS over HTTPS at `/dns-query`, by the system's resolvers or by those named. Default: it does not. */
   readonly dnsOverHttps?: boolean | readonly string[];
+  /** Those of `DEFAULT_LIMITS` that are to be others. */
   readonly limits?: Partial<RelayLimits>;
+  /** Told who comes, what is refused and by which rule. Default: nobody. */
   readonly log?: LogSink;
 }
 
@@ -60,8 +62,9 @@ const OPEN_POLICY = new TargetPolicy({ allow: ["*:1-65535"] });
 /** What a request may say of itself, beside its path. */
 type Refusal = { readonly status: 400 | 401 | 403 | 404 | 503; readonly text: string };
 
-/** See the top of the file. */
+/** A relay, to be mounted on an HTTP server; made by {@link createRelay}. */
 export class Relay {
+  /** What it counts, as `/metrics` prints it. */
   readonly metrics = new RelayMetrics();
   readonly #access: RelayAccess;
   readonly #context: RelayContext & { isDraining: boolean };

@@ -11,6 +11,7 @@ import { ErrorCode, SlirpError } from "../errors.js";
 
 /** What the policy says of a target. */
 export interface Verdict {
+  /** Whether it may be dialled, or looked up. */
   readonly allowed: boolean;
   /** The rule that decided, for the log. */
   readonly rule: string;
@@ -42,7 +43,7 @@ interface Rule {
 /** Mail servers listen there, and relays that let spam through end on lists. */
 const CLOSED_PORTS: readonly number[] = [25];
 
-/** See the top of the file. */
+/** Says which names may be looked up and which addresses dialled. Pure. */
 export class TargetPolicy {
   readonly #allow: readonly Rule[];
   readonly #deny: readonly Rule[];

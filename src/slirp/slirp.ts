@@ -26,7 +26,9 @@ import { Stack } from "./stack.js";
 
 /** What a stack is made of. */
 export interface SlirpParts {
+  /** From `loadModule`. */
   readonly module: WebAssembly.Module;
+  /** What the stack's sockets reach. */
   readonly network: HostNetwork;
   /** From `resolveSlirpOptions` in config. */
   readonly options: ResolvedSlirpOptions;
@@ -40,7 +42,7 @@ export interface SlirpParts {
   readonly onLog?: (level: LogLevel, text: string) => void;
 }
 
-/** See the top of the file. */
+/** A slirp backend whose stack is in this thread: all that `SlirpBackend` has, answered at once where the contract allows a promise. */
 export class Slirp extends StackBackend implements SlirpBackend {
   /** The options in force. */
   readonly options: ResolvedSlirpOptions;

@@ -18,8 +18,11 @@ import { packValue, unpackValue } from "./packed-value.js";
 
 /** What is needed of a worker: a browser's `Worker` has it. */
 export interface WorkerLike {
+  /** Greets the worker; what follows goes by a port. */
   postMessage(message: unknown, transfer: Transferable[]): void;
+  /** Told of errors of the worker's script. */
   addEventListener(type: "error", listener: (event: { readonly message?: string }) => void): void;
+  /** Ends the worker. */
   terminate(): void;
 }
 

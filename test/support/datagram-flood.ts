@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Command } from "./iperf.js";
+import { killChild } from "./kill-child.js";
 
 const PROGRAM = fileURLToPath(new URL("datagram-flood.mjs", import.meta.url));
 
@@ -62,11 +63,8 @@ export class FloodCounter {
     return counter;
   }
 
-  async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await ended;
+  close(): Promise<void> {
+    return killChild(this.#child);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { killChild } from "./kill-child.js";
 
 const run = promisify(execFile);
 
@@ -107,11 +108,8 @@ export class GuestNamespace {
     return spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
   }
 
-  async close(): Promise<void> {
-    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
-    const ended = once(this.#holder, "exit");
-    this.#holder.kill("SIGKILL");
-    await ended;
+  close(): Promise<void> {
+    return killChild(this.#holder);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { findFreePort } from "./free-port.js";
 import { waitUntil } from "./wait-until.js";
+import { killChild } from "./kill-child.js";
 
 /** Why there is no iperf3; undefined where there is. */
 export function whyNoIperf(): string | undefined {
@@ -64,11 +65,8 @@ export class IperfServer {
     return new IperfServer(child, host, at);
   }
 
-  async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await ended;
+  close(): Promise<void> {
+    return killChild(this.#child);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

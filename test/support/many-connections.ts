@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Command } from "./iperf.js";
+import { killChild } from "./kill-child.js";
 
 const PROGRAM = fileURLToPath(new URL("many-connections.mjs", import.meta.url));
 
@@ -32,11 +33,8 @@ class End {
     this.lines = createInterface(child.stdout);
   }
 
-  async close(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const ended = once(this.child, "exit");
-    this.child.kill("SIGKILL");
-    await ended;
+  close(): Promise<void> {
+    return killChild(this.child);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { once } from "node:events";
 import { promisify } from "node:util";
+import { killChild } from "./kill-child.js";
 
 const run = promisify(execFile);
 
@@ -79,11 +80,8 @@ export class NetworkNamespace {
     return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   }
 
-  async close(): Promise<void> {
-    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
-    const ended = once(this.#holder, "exit");
-    this.#holder.kill("SIGKILL");
-    await ended;
+  close(): Promise<void> {
+    return killChild(this.#holder);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -55,22 +55,25 @@ describe.runIf(MISSING === undefined)("iperf3 through slirp-wasm netns", () => {
     { mtu: 65_520, confinement: [] },
   ];
 
-  it.each(cases)("carries TCP and UDP at MTU $mtu, confined: $confinement", async ({ mtu, confinement }) => {
-    await start(mtu, confinement);
-    for (const family of [4, 6] as const) {
-      for (const direction of [[], ["--reverse"]]) {
-        const what = `IPv${String(family)} ${direction.join("")}`;
-        const run = (...words: string[]) =>
-          runIperf(inGuest, HOSTS[family][1], PORT, ...words, ...direction);
-        const tcp = await run("--bytes", String(STREAM_BYTES));
-        expect(tcp.error, what).toBeUndefined();
-        expect(tcp.end.sum_sent.bytes, what).toBeGreaterThanOrEqual(STREAM_BYTES);
-        expect(tcp.end.sum_received.bytes, what).toBeGreaterThanOrEqual(RECEIVED_BYTES);
-        const udp = await run("--udp", "--length", "1200", "--bandwidth", "1M", "--time", "1");
-        expect(udp.error, what).toBeUndefined();
-        expect(udp.end.sum?.packets, what).toBeGreaterThan(0);
-        expect(udp.end.sum?.lost_packets, what).toBe(0);
+  it.each(cases)(
+    "carries TCP and UDP at MTU $mtu, confined: $confinement",
+    async ({ mtu, confinement }) => {
+      await start(mtu, confinement);
+      for (const family of [4, 6] as const) {
+        for (const direction of [[], ["--reverse"]]) {
+          const what = `IPv${String(family)} ${direction.join("")}`;
+          const run = (...words: string[]) =>
+            runIperf(inGuest, HOSTS[family][1], PORT, ...words, ...direction);
+          const tcp = await run("--bytes", String(STREAM_BYTES));
+          expect(tcp.error, what).toBeUndefined();
+          expect(tcp.end.sum_sent.bytes, what).toBeGreaterThanOrEqual(STREAM_BYTES);
+          expect(tcp.end.sum_received.bytes, what).toBeGreaterThanOrEqual(RECEIVED_BYTES);
+          const udp = await run("--udp", "--length", "1200", "--bandwidth", "1M", "--time", "1");
+          expect(udp.error, what).toBeUndefined();
+          expect(udp.end.sum?.packets, what).toBeGreaterThan(0);
+          expect(udp.end.sum?.lost_packets, what).toBe(0);
+        }
       }
-    }
-  });
+    },
+  );
 });

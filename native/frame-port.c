@@ -207,7 +207,7 @@ static napi_value port_set_referenced(napi_env env, napi_callback_info info)
     return NULL;
 }
 
-/* close(keepDescriptor): safe to call again. A descriptor that is kept is the caller's. */
+/* close(keepDescriptors): safe to call again. Descriptors that are kept are the caller's. */
 static napi_value port_close(napi_env env, napi_callback_info info)
 {
     napi_value arguments[1], self;

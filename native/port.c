@@ -72,6 +72,8 @@ void close_port(struct port *port, bool keep_descriptor)
     port->waiting_to_write = false;
     uv_poll_stop(&port->poll);
     uv_close((uv_handle_t *)&port->poll, on_handle_closed);
+    if (keep_descriptor && port->vhost != NULL)
+        detach_vhost(port->vhost);
     port->transport->close(port);
     if (!keep_descriptor)
         close(port->fd);

@@ -88,7 +88,8 @@ static int open_descriptors(struct vhost_device *device, const char **call)
     TRY("eventfd", device->call = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     for (int i = 0; i < RING_COUNT; i++)
         TRY("eventfd", device->kicks[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    void *memory = mmap(NULL, RINGS_MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Shared: a fork then copies nothing of it, and moves nothing away from under the kernel. */
+    void *memory = mmap(NULL, RINGS_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     TRY("mmap", memory == MAP_FAILED ? -1 : 0);
     device->memory = memory;
     return 0;
@@ -97,8 +98,9 @@ static int open_descriptors(struct vhost_device *device, const char **call)
 static int start(struct vhost_device *device, const struct vhost_settings *settings, const char **call)
 {
     bool event_index = false;
-    /* First, as it is what tells that a descriptor is vhost's, and nobody else's already. */
-    TRY("VHOST_SET_OWNER", ioctl(device->fd, VHOST_SET_OWNER));
+    /* First, as it is what tells that a descriptor is vhost's, and nobody else's already: those we leave alone. */
+    TRY("VHOST_SET_OWNER", ioctl(settings->fd, VHOST_SET_OWNER));
+    device->fd = settings->fd;
     int error = open_descriptors(device, call);
     if (error == 0)
         error = agree_on_features(device, settings, &event_index, call);
@@ -146,7 +148,7 @@ void stop_vhost(struct vhost_device *device)
 
 int start_vhost(struct vhost_device *device, const struct vhost_settings *settings, const char **call)
 {
-    *device = (struct vhost_device){.fd = settings->fd, .call = -1, .kicks = {-1, -1}};
+    *device = (struct vhost_device){.fd = -1, .call = -1, .kicks = {-1, -1}};
     int error = start(device, settings, call);
     if (error != 0) {
         detach_vhost(device);

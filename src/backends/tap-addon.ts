@@ -45,8 +45,8 @@ export interface FramePort {
   drain(): number;
   /** Forgets what waits to be read in memory of ours, which only vhost-net has. */
   discard(): void;
-  /** A descriptor that is kept is the caller's. */
-  close(keepDescriptor: boolean): void;
+  /** Descriptors that are kept are the caller's. */
+  close(keepDescriptors: boolean): void;
 }
 
 /** What every port is given at last: where messages go, and who is told. */

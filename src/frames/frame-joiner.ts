@@ -14,6 +14,7 @@ import {
   pseudoHeaderSum,
   writeIpv4HeaderChecksum,
 } from "./frame-checksum.js";
+import type { Offloads } from "./frame-translator.js";
 import { FrameLayout, get16, IpProtocol, put16 } from "./frame-layout.js";
 import {
   clearHeader,
@@ -40,6 +41,15 @@ const MAX_PACKET_BYTES = 65535;
 /** Linux takes no more in one USO frame (UDP_MAX_SEGMENTS). */
 const MAX_DATAGRAMS = 64;
 
+const EVERYTHING: Offloads = {
+  checksum: true,
+  tcp4: true,
+  tcp6: true,
+  ecn: true,
+  udpFragments: true,
+  udpDatagrams: true,
+};
+
 /** Joins frames of one flow into a long one, as long as `FrameSegmenter` would cut that into the very same frames (GRO). */
 export class FrameJoiner {
   /** Frames joined so far; 0 while nothing is begun. */
@@ -55,6 +65,9 @@ export class FrameJoiner {
   /** No more can follow: the last part was short, or said that it is the last. */
   private isComplete = false;
   private lastFlags = 0;
+
+  /** @param offloads which long frames may come of it. Default: all. */
+  constructor(private readonly offloads: Offloads = EVERYTHING) {}
 
   /**
    * Begins with a copy of a frame at `target[at]`, which is the joiner's until `finish`. False where it is none that others could join, or
@@ -73,7 +86,7 @@ export class FrameJoiner {
     const headersEnd = joinableHeadersEnd(bytes, first);
     const payloadBytes = first.packetEnd - headersEnd;
     if (headersEnd === 0 || payloadBytes <= 0 || first.packetEnd !== offset + length) return false;
-    if (headersEnd - offset > MAX_HEADER_FIELD) return false;
+    if (headersEnd - offset > MAX_HEADER_FIELD || !this.takes(bytes)) return false;
     this.length = length;
     for (let i = 0; i < this.length; i++) target[at + i] = bytes[offset + i]!;
     first.read(target, at, this.length);
@@ -140,6 +153,15 @@ export class FrameJoiner {
       foldSum(pseudoHeaderSum(target, first, messageBytes)),
     );
     return length;
+  }
+
+  /** Whether a long frame of the first one's kind is wanted. */
+  private takes(bytes: Uint8Array): boolean {
+    const { first, offloads } = this;
+    if (first.protocol === IpProtocol.udp) return offloads.udpDatagrams;
+    const flags = bytes[first.transportOffset + TCP_FLAGS_OFFSET]!;
+    if ((flags & TCP_CWR) !== 0 && !offloads.ecn) return false;
+    return first.ipVersion === 4 ? offloads.tcp4 : offloads.tcp6;
   }
 
   private writeLengths(messageBytes: number): void {

@@ -25,6 +25,8 @@ async function createBridgeHarness(
   for (const command of commands.split("\n").filter((line) => line !== "")) {
     await namespace.run(...command.split(" "));
   }
+  // So that it is full in little time where everything is slow.
+  if (near.vhost.isUsed) await namespace.ip("link set near0 txqueuelen 300");
   const arrived: number[] = [];
   let provoked = 0;
   far.callbacks = {

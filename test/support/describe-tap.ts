@@ -48,8 +48,8 @@ export class TapWorld {
 export function describeTap(
   name: string,
   register: (test: (title: string, run: (world: TapWorld) => Promise<void>) => void) => void,
+  missing: string | undefined = whyNoTap(),
 ): void {
-  const missing = whyNoTap();
   if (missing !== undefined) {
     it(name, (ctx) => {
       ctx.skip(missing);

@@ -1,6 +1,8 @@
 /** TCP of the kernel itself, between programs in namespaces. */
-import type { ChildProcess } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { promisify } from "node:util";
 import type { NetworkNamespace } from "./network-namespace.js";
 
 /** Sends `megabytes` of a repeated pattern to whoever connects, then the end; prints "ready". */
@@ -34,14 +36,52 @@ export interface KernelTransfer {
   readonly megabytes: number;
 }
 
+/** Where one end is; without a namespace, in that of this process. */
+export interface KernelEnd {
+  readonly namespace?: NetworkNamespace;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Serves whoever connects, until it is stopped. */
+export async function serveByKernel(
+  options: KernelEnd & { readonly megabytes: number },
+): Promise<{ stop(): void }> {
+  const { namespace, host, port, megabytes } = options;
+  const words = [process.execPath, "-e", SERVER(host, port, megabytes)];
+  const serving = namespace ? namespace.spawn(words) : spawnHere(words);
+  await once(serving.stdout as NonNullable<ChildProcess["stdout"]>, "data");
+  return { stop: () => void serving.kill("SIGKILL") };
+}
+
+/** Fetches what is served; answers "COUNT SHA256" as it arrived. */
+export async function fetchByKernel({ namespace, host, port }: KernelEnd): Promise<string> {
+  const words = ["-e", CLIENT(host, port)];
+  const output = namespace
+    ? await namespace.run(process.execPath, ...words)
+    : (await promisify(execFile)(process.execPath, words)).stdout;
+  return output.trim();
+}
+
+/** What a client says that has got all of what is served, unchanged. */
+export function sumOfServed(megabytes: number): string {
+  const hash = createHash("sha256");
+  const block = Buffer.alloc(1 << 20, "The quick brown fox. ");
+  for (let i = 0; i < megabytes; i++) hash.update(block);
+  return `${String(megabytes << 20)} ${hash.digest("hex")}`;
+}
+
+function spawnHere([program = "", ...words]: readonly string[]): ChildProcess {
+  return spawn(program, words, { stdio: ["ignore", "pipe", "pipe"] });
+}
+
 /** Has one namespace fetch from another; answers "COUNT SHA256" as the client saw it. */
 export async function transferByKernel(options: KernelTransfer): Promise<string> {
   const { server, client, host, port, megabytes } = options;
-  const serving = server.spawn([process.execPath, "-e", SERVER(host, port, megabytes)]);
+  const serving = await serveByKernel({ namespace: server, host, port, megabytes });
   try {
-    await once(serving.stdout as NonNullable<ChildProcess["stdout"]>, "data");
-    return (await client.run(process.execPath, "-e", CLIENT(host, port))).trim();
+    return await fetchByKernel({ namespace: client, host, port });
   } finally {
-    serving.kill("SIGKILL");
+    serving.stop();
   }
 }

@@ -22,6 +22,18 @@ export function whyNoTap(): string | undefined {
   return undefined;
 }
 
+/** Why no TAP can go by vhost-net here; undefined where one can. */
+export function whyNoVhost(): string | undefined {
+  const missing = whyNoTap();
+  if (missing !== undefined) return missing;
+  try {
+    accessSync("/dev/vhost-net", constants.R_OK | constants.W_OK);
+  } catch {
+    return "there is no /dev/vhost-net that can be opened (a guest that has it runs this: test/system/tap-vhost.test.ts)";
+  }
+  return undefined;
+}
+
 /** See the top of the file. Its loopback interface is up, and its interfaces have no IPv6 of their own accord. */
 export class NetworkNamespace {
   readonly #holder: ChildProcess;
@@ -68,10 +80,10 @@ export class NetworkNamespace {
 
   /** Several commands of iproute2, a line each: "link set tap0 up". */
   async ip(lines: string): Promise<void> {
-    for (const line of lines.split("\n")) {
-      const words = line.trim().split(/\s+/);
-      if (words[0] !== "") await this.run("ip", ...words);
-    }
+    const [program, args] = this.command("ip", "-batch", "-");
+    const running = run(program, args);
+    running.child.stdin?.end(lines);
+    await running;
   }
 
   /** Starts a program in it; the caller ends it. */

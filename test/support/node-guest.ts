@@ -79,18 +79,19 @@ export class NodeGuest {
     return capture(this.guest, command);
   }
 
-  /** Runs Node in the package's folder, with these variables. @throws as {@link run} */
-  node(
+  /** Runs Node, with these variables. @throws as {@link run}, unless it may end with another status */
+  async node(
     words: readonly string[],
     variables: Readonly<Record<string, string>> = {},
+    { mayFail = false } = {},
   ): Promise<string> {
     const path = process.env["PATH"] ?? "/usr/bin:/bin";
-    const settings = Object.entries({ PATH: path, HOME: "/tmp", ...variables });
+    const settings = Object.entries({ PATH: path, HOME: "/tmp", NO_COLOR: "1", ...variables });
     const line = [
       ...["env", "-i", ...settings.map(([name, value]) => quote(`${name}=${value}`))],
       ...["chroot", `/${MACHINE}`, process.execPath, ...words.map(quote)],
     ].join(" ");
-    return this.run(line);
+    return this.run(mayFail ? `${line} || true` : line);
   }
 
   async stop(): Promise<void> {

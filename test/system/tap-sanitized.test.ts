@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const TIMEOUT_MS = 600_000;
 
 /** What exercises every function of the addon, worker threads and ends of processes among it. */
-const SUITES = ["tap-life", "tap-queues", "tap-opening"].map(
+const SUITES = ["tap-life", "tap-queues", "tap-opening", "tap-vhost"].map(
   (name) => `test/backends/${name}.test.ts`,
 );
 
@@ -98,7 +98,7 @@ it(
       maxBuffer: 64 << 20,
     }).catch((error: unknown) => error as { stdout: string; stderr: string });
     expect(readReports()).toBe("");
-    expect(ended.stdout, ended.stderr).toMatch(/Test Files {2}3 passed \(3\)/);
+    expect(ended.stdout, ended.stderr).toMatch(/Test Files {2}4 passed \(4\)/);
   },
   TIMEOUT_MS,
 );

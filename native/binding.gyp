@@ -14,6 +14,14 @@
       "libraries": ["-lpthread"]
     },
     {
+      "target_name": "sockets",
+      "sources": [
+        "sockets.c", "socket-poller.c", "socket-calls.c", "socket-datagrams.c", "socket-address.c", "throw.c"
+      ],
+      "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
+      "cflags": ["-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"]
+    },
+    {
       "target_name": "netns",
       "sources": ["netns.c", "pass-descriptor.c", "give-up.c", "throw.c"],
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],

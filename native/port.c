@@ -10,17 +10,6 @@
 /* Batches a turn: some hundred small frames, after which others on the event loop have theirs. */
 #define BATCHES_A_TURN 4
 
-bool view_of(napi_env env, napi_value value, napi_typedarray_type wanted, struct view *view)
-{
-    napi_typedarray_type type;
-    bool is_typed_array;
-    if (napi_is_typedarray(env, value, &is_typed_array) != napi_ok || !is_typed_array)
-        return false;
-    if (napi_get_typedarray_info(env, value, &type, &view->length, &view->data, NULL, NULL) != napi_ok)
-        return false;
-    return type == wanted;
-}
-
 napi_typedarray_type array_type(enum array which)
 {
     return which == ARRAY_BYTES ? napi_uint8_array : napi_uint32_array;

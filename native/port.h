@@ -12,6 +12,8 @@
 #include <sys/uio.h>
 #include <uv.h>
 
+#include "throw.h"
+
 /* An Ethernet header: no frame is shorter. */
 #define ETHERNET_HEADER 14
 /* The longest IP packet behind an Ethernet header with a VLAN tag. */
@@ -110,12 +112,7 @@ bool is_readable(const struct port *port, size_t length, const uint8_t *kernel_h
 /* Puts the header that JavaScript is to see before a message, and notes the message, whose bytes the way has put behind it. */
 void note_message(const struct port *port, struct batch *batch, const uint8_t *kernel_header, size_t length);
 
-/* For the class (frame-port.c): memory of a typed array of JavaScript's, which may be gone after the next call of JavaScript. */
-struct view {
-    void *data;
-    size_t length;
-};
-bool view_of(napi_env env, napi_value value, napi_typedarray_type wanted, struct view *view);
+/* For the class (frame-port.c): what the arrays are of. */
 napi_typedarray_type array_type(enum array which);
 /* Writes the answers that are sums; all answers, to write the others. */
 uint32_t *note_sums(struct port *port);

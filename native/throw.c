@@ -93,3 +93,10 @@ napi_value make_int32(napi_env env, int32_t number)
     napi_create_int32(env, number, &value);
     return value;
 }
+
+bool view_of(napi_env env, napi_value value, napi_typedarray_type wanted, struct view *view)
+{
+    napi_typedarray_type type;
+    return napi_get_typedarray_info(env, value, &type, &view->length, &view->data, NULL, NULL) == napi_ok &&
+           type == wanted;
+}

@@ -27,4 +27,12 @@ bool read_text(napi_env env, napi_value value, char *text, size_t size);
 
 napi_value make_int32(napi_env env, int32_t number);
 
+struct view {
+    void *data;
+    size_t length;
+};
+
+/* A typed array's memory as it is now, and how many elements it has; false where the value is another array, or none. */
+bool view_of(napi_env env, napi_value value, napi_typedarray_type wanted, struct view *view);
+
 #endif

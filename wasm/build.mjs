@@ -68,6 +68,7 @@ const wraps = [
   "get_dns_addr", // the resolver is looked up when it is asked
   "get_dns6_addr",
   "icmp6_input", // link-local.c: the advertised gateway answers
+  "emscripten_resize_heap", // memory.c: growing by many pages at once
 ];
 
 const compileFlags = [

@@ -1,6 +1,6 @@
 // Builds the addons in native/ and puts them where the package has them, prebuilds/PLATFORM-ARCH/. The tool is node-gyp, the one that npm
 // brings along; the headers are those of the Node that runs this. Without a compiler set-up goes on: all that needs no addon works, and
-// what needs one says so (src/backends/native-addon.ts).
+// what needs one says so (src/addons/load-addon.ts).
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { findCommand } from "../set-up/exec.mjs";
 
 /** Names as native/build/Release and the package have them. */
-const PRODUCTS = ["tap.node", "netns.node", "netns-helper"];
+const PRODUCTS = ["tap.node", "netns.node", "sockets.node", "netns-helper"];
 /** TAP devices and network namespaces are Linux's. */
 const CAN_BE_BUILT = process.platform === "linux";
 const PREBUILDS = `prebuilds/${process.platform}-${process.arch}`;
@@ -40,7 +40,7 @@ function findNodeFolder() {
 
 export default {
   name: "native-addons",
-  describe: "build the addons for TAP devices and namespaces",
+  describe: "build the addons for TAP devices, sockets and namespaces",
   optional: true,
   needs: CAN_BE_BUILT
     ? [

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
-import { loadAddon, type DescriptorCalls } from "./native-addon.js";
+import { loadAddon, type DescriptorCalls } from "../addons/load-addon.js";
 
 /** See native/give-up.h. All throw Errors with the system's `code`. */
 export interface NetnsAddon extends DescriptorCalls {

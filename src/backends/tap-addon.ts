@@ -1,7 +1,7 @@
 /**
  * The native addon behind TAP devices (native/tap.c) as TypeScript sees it, and the kernel's numbers (linux/if_tun.h).
  */
-import { loadAddon, type DescriptorCalls } from "./native-addon.js";
+import { loadAddon, type DescriptorCalls } from "../addons/load-addon.js";
 
 /** What a {@link FramePort} tells its callback: what happened, and the count or errno that goes with it. */
 export const PortEvent = { frames: 0, writable: 1, failed: 2 } as const;

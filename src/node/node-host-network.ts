@@ -1,10 +1,9 @@
 /**
- * HOST NETWORK of Node: the stack's sockets are real sockets, by `node:net` and `node:dgram`.
+ * HOST NETWORK of Node: the stack's sockets are real sockets. There are two ways to them (`HostSockets`): `node:net` and `node:dgram`,
+ * which are there everywhere (`node-sockets.ts`, and the files it names, each of which says where Node differs from BSD sockets); and
+ * a native addon on Linux (`native-sockets.ts`), which is faster and tells more.
  *
- * This file puts the parts together; the behaviour is in `node-stream.ts`, `node-listener.ts`, `node-datagram.ts` (each says
- * where Node differs from BSD sockets), the event loop in `node-loop.ts`, resolvers in `dns-servers.ts`.
- *
- * Node has no ICMP sockets: `openEcho` answers `-ENOTSUP`, and the guest can ping its gateway only.
+ * This file puts the parts together. Common to both are the event loop in `node-loop.ts`, resolvers in `dns-servers.ts`, files, commands.
  */
 import { performance } from "node:perf_hooks";
 import type { HostEndpoint, IpEndpoint, IpFamily } from "../address.js";
@@ -18,15 +17,18 @@ import {
   type HostTimer,
   type StreamOptions,
 } from "../host-network.js";
-import { connectNodeStream } from "./connect-node-stream.js";
 import { dnsServerSource } from "./dns-servers.js";
-import { errnoOf } from "./errno-of.js";
+import type { HostSockets } from "./host-sockets.js";
+import { NativeSockets } from "./native-sockets.js";
 import { openNodeCommand } from "./node-command.js";
-import { NodeDatagram } from "./node-datagram.js";
-import { bindError, hostText, systemError } from "./node-endpoints.js";
+import { systemError } from "./node-endpoints.js";
 import { openNodeFile } from "./node-file.js";
-import { NodeListener } from "./node-listener.js";
 import { NodeLoop } from "./node-loop.js";
+import { NodeSockets } from "./node-sockets.js";
+import { ErrorCode, SlirpError } from "../errors.js";
+
+/** Which sockets a host network is on; see {@link NodeHostNetworkOptions}.sockets. */
+export type SocketChoice = "node" | "native" | "auto";
 
 /** What can be set; every field has a default that serves. */
 export interface NodeHostNetworkOptions {
@@ -47,6 +49,13 @@ export interface NodeHostNetworkOptions {
    * Default 2,000: who ends a program waits for it.
    */
   readonly closeTimeoutMs?: number;
+  /**
+   * `"node"`: sockets of `node:net` and `node:dgram`. `"native"`: those of the package's addon, on Linux: less work for each connection and
+   * byte, resets and unreachable UDP ports are told, and ICMP echo where the system allows it; where the addon is not to be had, making the
+   * network fails with `addonUnavailable`, and the message lists what was tried. `"auto"`: native where the addon loads, else Node's.
+   * Default `"node"`.
+   */
+  readonly sockets?: SocketChoice;
 }
 
 const DEFAULT_RESOLV_CONF_PATH = "/etc/resolv.conf";
@@ -63,6 +72,7 @@ export class NodeHostNetwork implements HostNetwork {
   readonly name = "node";
   readonly dnsServers: () => readonly IpEndpoint[];
   readonly #loop = new NodeLoop();
+  readonly #sockets: HostSockets;
   readonly #lingerMs: number;
   readonly #closeTimeoutMs: number;
 
@@ -71,47 +81,39 @@ export class NodeHostNetwork implements HostNetwork {
     this.dnsServers = dnsServerSource(dnsServers, resolvConfPath, () => this.nowMs());
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS;
     this.#closeTimeoutMs = options.closeTimeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS;
+    this.#sockets = chooseSockets(options.sockets ?? "node", this.#loop, this.#lingerMs);
+  }
+
+  /** Which sockets it is on. */
+  get sockets(): "node" | "native" {
+    return this.#sockets.kind;
   }
 
   connectStream(remote: HostEndpoint, options?: StreamOptions): HostStream | number {
     if (this.#loop.closed) return -Errno.ENETDOWN;
-    return connectNodeStream(
-      { loop: this.#loop, lingerMs: this.#lingerMs, remote },
-      options?.local,
-    );
+    return this.#sockets.connectStream(remote, options?.local);
   }
 
   async listenStream(local: HostEndpoint, options?: { ipv6Only?: boolean }): Promise<HostListener> {
     this.#refuseWhenClosed();
-    return NodeListener.listen(this.#loop, this.#lingerMs, local, options);
+    return this.#sockets.listenStream(local, options);
   }
 
   openDatagram(family: IpFamily, options?: { local?: IpEndpoint }): HostDatagram | number {
     if (this.#loop.closed) return -Errno.ENETDOWN;
     const local = options?.local;
     if (local && local.family !== family) return -Errno.EINVAL;
-    const opened = NodeDatagram.open(
-      this.#loop,
-      family,
-      local ? { address: hostText(local), port: local.port } : {},
-    );
-    return opened instanceof Error ? -errnoOf(opened) : opened;
+    return this.#sockets.openDatagram(family, local);
   }
 
   // async: what fails shall reject, also where it is known at once.
   async bindDatagram(local: IpEndpoint, options?: { ipv6Only?: boolean }): Promise<HostDatagram> {
     this.#refuseWhenClosed();
-    const opened = NodeDatagram.open(this.#loop, local.family, {
-      address: hostText(local),
-      port: local.port,
-      ipv6Only: options?.ipv6Only ?? false,
-    });
-    if (opened instanceof Error) throw bindError(local, "udp", opened);
-    return opened;
+    return this.#sockets.bindDatagram(local, options);
   }
 
-  openEcho(): number {
-    return -Errno.ENOTSUP;
+  openEcho(family: IpFamily): HostDatagram | number {
+    return this.#loop.closed ? -Errno.ENETDOWN : this.#sockets.openEcho(family);
   }
 
   openFile(path: string): HostFile | number {
@@ -151,11 +153,39 @@ export class NodeHostNetwork implements HostNetwork {
     this.#loop.setRef(false);
   }
 
-  close(): Promise<void> {
-    return this.#loop.close(this.#closeTimeoutMs);
+  async close(): Promise<void> {
+    await this.#loop.close(this.#closeTimeoutMs);
+    this.#sockets.end();
   }
 
   #refuseWhenClosed(): void {
     if (this.#loop.closed) throw systemError("ENETDOWN", "the host network is closed");
   }
+}
+
+/** @throws SlirpError `addonUnavailable` where native ones are wanted, and `invalidConfiguration` for another word. */
+function chooseSockets(choice: SocketChoice, loop: NodeLoop, lingerMs: number): HostSockets {
+  switch (choice) {
+    case "node":
+      return new NodeSockets(loop, lingerMs);
+    case "native":
+      return new NativeSockets(loop, lingerMs);
+    case "auto":
+      if (!hasNodesEventLoop()) return new NodeSockets(loop, lingerMs);
+      try {
+        return new NativeSockets(loop, lingerMs);
+      } catch {
+        return new NodeSockets(loop, lingerMs);
+      }
+    default: {
+      const text = `sockets "${String(choice)}": expected "node", "native" or "auto"`;
+      throw new SlirpError(ErrorCode.invalidConfiguration, text);
+    }
+  }
+}
+
+/** Others that run Node's programs load addons, and end the process where one uses the event loop of Node itself (libuv). */
+function hasNodesEventLoop(): boolean {
+  const { versions } = process;
+  return versions["bun"] === undefined && versions["deno"] === undefined;
 }

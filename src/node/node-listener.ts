@@ -10,10 +10,11 @@
  *
  * A listener at the IPv6 wildcard that takes IPv4 too shows IPv4 ends as sockets do: family 6, ::ffff:a.b.c.d.
  */
-import { createServer, connect, type ListenOptions, type Server, type Socket } from "node:net";
-import type { HostEndpoint, UnixEndpoint } from "../address.js";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import type { HostEndpoint } from "../address.js";
 import { Readiness, type HostListener, type HostStream } from "../host-network.js";
-import { codeOf, errnoOf } from "./errno-of.js";
+import { errnoOf } from "./errno-of.js";
+import { explainUnixInUse } from "./explain-unix-in-use.js";
 import { bindError, endpointOf, hostText, isUsablePath, systemError } from "./node-endpoints.js";
 import type { NodeLoop, Resource } from "./node-loop.js";
 import { NodeStream } from "./node-stream.js";
@@ -159,20 +160,4 @@ export class NodeListener extends ReadinessSource implements HostListener, Resou
   #localOf(socket: Socket): HostEndpoint {
     return endpointOf(socket.localAddress, socket.localPort) ?? this.localEndpoint;
   }
-}
-
-/** A path that is in use while nobody listens there was left behind: says so, since it only needs to be removed. */
-async function explainUnixInUse(local: UnixEndpoint, error: unknown): Promise<void> {
-  if (codeOf(error) !== "EADDRINUSE") return;
-  const refused = await new Promise<boolean>((resolve) => {
-    const probe = connect({ path: local.path });
-    probe.once("error", (probeError) => resolve(codeOf(probeError) === "ECONNREFUSED"));
-    probe.once("connect", () => {
-      resolve(false);
-      probe.destroy();
-    });
-  });
-  if (!refused) return;
-  const message = `cannot bind unix:${local.path}: a server that has ended left it behind; remove it`;
-  throw systemError("EADDRINUSE", `${message} (EADDRINUSE)`, error);
 }

@@ -47,6 +47,10 @@ export class NodeLoop {
   readonly #resources = new Set<Resource>();
   readonly #timers = new Set<LoopTimer>();
   readonly #turns = new Set<NodeJS.Immediate>();
+  /** Entries up to the count are in use: an array that is emptied and filled again costs an allocation a batch. */
+  readonly #batchTurns: (() => void)[] = [];
+  #batchTurnCount = 0;
+  #inBatch = false;
   #toFlush: Flushable[] = [];
   #held = true;
   #closing = false;
@@ -87,12 +91,28 @@ export class NodeLoop {
 
   scheduleTurn(callback: () => void): void {
     if (this.closed) return;
+    if (this.#inBatch) {
+      this.#batchTurns[this.#batchTurnCount++] = callback;
+      return;
+    }
     const immediate = setImmediate(() => {
       this.#turns.delete(immediate);
       callback();
     });
     if (!this.#held) immediate.unref();
     this.#turns.add(immediate);
+  }
+
+  /** Many events are told one after the other: turns that are asked for from now on wait for `endBatch`. */
+  beginBatch(): void {
+    this.#inBatch = true;
+  }
+
+  endBatch(): void {
+    this.#inBatch = false;
+    const count = this.#batchTurnCount;
+    this.#batchTurnCount = 0;
+    for (let i = 0; i < count && !this.closed; i += 1) this.#batchTurns[i]!();
   }
 
   /** `keepAlive` false: the timer never holds the process. */

@@ -20,6 +20,8 @@ export interface TurnResult {
 /** Timers a little early are worth nothing: the turn would find nothing due. */
 const EARLIEST_TIMER_MS = 1;
 
+const FULFILLED = Promise.resolve();
+
 /** See the top of the file. */
 export class TurnLoop {
   private microtaskRequested = false;
@@ -40,7 +42,8 @@ export class TurnLoop {
   requestSoon(): void {
     if (this.microtaskRequested || this.stopped) return;
     this.microtaskRequested = true;
-    queueMicrotask(this.runMicrotask);
+    // A microtask without the bookkeeping that Node's queueMicrotask has for each.
+    void FULFILLED.then(this.runMicrotask);
   }
 
   /** A turn after the events of this iteration of the event loop. */

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { loadAddon } from "../../src/backends/native-addon.js";
+import { loadAddon } from "../../src/addons/load-addon.js";
 import { openTapDescriptor } from "../../src/backends/tap-descriptor.js";
 import { loadTapAddon } from "../../src/backends/tap-addon.js";
 import { ErrorCode } from "../../src/errors.js";

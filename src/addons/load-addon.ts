@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ErrorCode, SlirpError } from "../errors.js";
 
-/** The package's folder, seen from `dist/backends` as from `src/backends`. */
+/** The package's folder, seen from `dist/addons` as from `src/addons`. */
 const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
 
 /** A folder that has addons of one's own, before all others: another build of them, say. */

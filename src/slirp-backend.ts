@@ -50,6 +50,7 @@ export type TcpState =
 
 /** What a stack has between its guest and a host: a TCP connection, or those who exchange datagrams. */
 export interface ConnectionDescription {
+  /** Of ICMP: an echo request and its answers. */
   readonly protocol: "tcp" | "udp" | "icmp";
   /** Only of TCP. */
   readonly state: TcpState | undefined;

@@ -21,7 +21,7 @@ export interface TapLinkOptions {
   readonly up?: boolean;
 }
 
-/** See the top of the file. */
+/** How a TAP is opened: by name, by descriptor, or by a helper. */
 export interface TapOptions extends TapLinkOptions {
   /**
    * The interface's name, at most 15 bytes; with `%d` in it the kernel puts the first free number there. An interface that is there already
@@ -51,8 +51,9 @@ export interface TapOptions extends TapLinkOptions {
   readonly queues?: number;
   /** The interface stays when it is closed. Default: as it is (new ones go). `false` makes one that stayed go. */
   readonly persistent?: boolean;
-  /** User and group that may attach to the interface without privileges; numbers. */
+  /** User who may open the interface without privileges, a number. Default: nobody. */
   readonly owner?: number;
+  /** Group whose members may, a number. Default: none. */
   readonly group?: number;
   /**
    * Bytes of frames from the guest that the kernel holds (in a queueing discipline, say) before `send` answers mustWait; 1 or more. Default:
@@ -66,15 +67,17 @@ export interface TapOptions extends TapLinkOptions {
    * which answers `dropped` only for what can be seen before. Default: false, as in QEMU, unless `vhostFd` or `vhostFds` is given.
    */
   readonly vhost?: boolean | "auto";
-  /** A descriptor of `/dev/vhost-net` that was opened elsewhere, or one for each queue. As with `fd`, the backend's once it is open. */
+  /** A descriptor of `/dev/vhost-net` that was opened elsewhere. As with `fd`, the backend's once it is open. */
   readonly vhostFd?: number;
+  /** As `vhostFd`, one for each queue. */
   readonly vhostFds?: readonly number[];
   /** The file of vhost-net. Default `/dev/vhost-net`. */
   readonly vhostPath?: string;
   /** Microseconds for which vhost-net looks for more frames before it sleeps. Default 0. */
   readonly vhostBusyPollUs?: number;
 
-  /** Run with the interface's name when it is there, and before it is closed. Default: none. */
+  /** Program that is run with the interface's name when it is there. Default: none. */
   readonly upScript?: string;
+  /** The same before it is closed. Default: none. */
   readonly downScript?: string;
 }

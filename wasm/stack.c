@@ -1,6 +1,6 @@
 /*
  * The stack: made of a configuration, run by turns, taken down. Everything here but the callbacks is called by JavaScript
- * (exports.json is the list); src/slirp/module.ts has the other side of each call.
+ * (exports.json is the list); src/slirp/module-instance.ts has the other side of each call.
  *
  * A turn is all the module does between two waits of the event loop: frames from the guest, descriptors that became ready, what
  * was gathered by both, and timers. Its answer is when the next turn is due though nothing happens.
@@ -158,7 +158,7 @@ static void drive_ready(void)
 }
 
 /*
- * The same by libslirp's own walk over every socket: for measuring what drive_ready saves (bench/idle-connections.ts), and for
+ * The same by libslirp's own walk over every socket: for measuring what drive_ready saves (bench/benches/idle-connections.mjs), and for
  * whoever wants to compare behaviour.
  */
 enum { POLL_BITS = 5, WALK_ROOM_BYTES = 16 * 1024 };

@@ -11,7 +11,13 @@ import {
   VIRTIO_NET_MODULES,
   VIRTIO_RNG_MODULES,
 } from "../guest/modules.mjs";
-import { fetchParts, PROGRAM_PACKAGES, programFiles, readPrograms } from "../guest/parts.mjs";
+import {
+  fetchParts,
+  partsBelow,
+  PROGRAM_PACKAGES,
+  programFiles,
+  readPrograms,
+} from "../guest/parts.mjs";
 
 const FOLDER = "build/guest/qemu";
 /** Depends on the kernel of the day, whose name has its version. */

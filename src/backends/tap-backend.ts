@@ -47,7 +47,7 @@ export interface TapBackendParts {
   readonly vhost: VhostQueue | string;
 }
 
-/** See the top of the file. */
+/** A queue of a TAP device as a backend. Made by `openTap` and `openTapQueues`. */
 export class TapBackend implements NetBackend {
   readonly name: string;
   /** The interface's name when it was opened. */

@@ -25,12 +25,13 @@ export const PLAIN_HEADER_BYTES = 10;
 /** No bound: what QEMU gives, too. */
 const UNBOUNDED = 0x7fff_ffff;
 
-/** See the top of the file. */
+/** What can be asked of a TAP device, and told it, beside frames. */
 export class TapDevice {
   /** Interface's name when the device was opened. */
   readonly name: string;
   /** Whether frames have a virtio-net header in the kernel, without which there are no offloads. */
   readonly hasHeader: boolean;
+  /** Whether the interface can have several queues. */
   readonly isMultiQueue: boolean;
   /** Told when the port has to translate from or to something else. */
   onHeaderChange: (() => void) | undefined;

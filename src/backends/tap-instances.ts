@@ -22,13 +22,17 @@ export interface TapInstanceOptions extends OpenTapOptions {
 
 /** An instance: its backends, one a queue. */
 export interface TapInstance {
+  /** 0 or more; the interface is `tap` and that number, unless it came from elsewhere. */
   readonly id: number;
+  /** At least one. */
   readonly queues: readonly [TapBackend, ...TapBackend[]];
 }
 
 /** An instance as it is now. */
 export interface TapInstanceDetails extends TapDetails {
+  /** As it was made. */
   readonly id: number;
+  /** Network namespace, as it was named; undefined: one's own. */
   readonly namespace: string | undefined;
   /** Offloads towards the guest that are not switched off. */
   readonly offloads: Readonly<OffloadSwitches>;
@@ -48,7 +52,7 @@ export interface TapInstanceDefaults {
   readonly mtuBytes?: number;
 }
 
-/** See the top of the file. */
+/** TAPs that a program makes, lists and deletes by number. */
 export class TapInstances {
   readonly #defaults: TapInstanceDefaults;
   readonly #entries = new Map<number, Entry>();
@@ -59,7 +63,7 @@ export class TapInstances {
     this.#defaults = defaults;
   }
 
-  /** @throws SlirpError `invalidConfiguration` for an id that is taken or out of range; as `openTapQueues` does */
+  /** Makes an instance. @throws SlirpError `invalidConfiguration` for an id that is taken or out of range; as `openTapQueues` does */
   async create(options: TapInstanceOptions = {}): Promise<TapInstance> {
     const { id: wanted, ...rest } = options;
     const id = wanted ?? this.#lowestFree();

@@ -115,7 +115,7 @@ describe("comments", () => {
     const tracked = await listTracked(ctx);
     const isThere = makeFinder(tracked);
     const sources = tracked.filter(
-      (name) => /\.(ts|mjs)$/.test(name) && statSync(join(ROOT, name)).isFile(),
+      (name) => /\.(ts|mjs|c|h)$/.test(name) && statSync(join(ROOT, name)).isFile(),
     );
     const stale = sources.flatMap((source) =>
       namedInComments(read(source))

@@ -41,30 +41,39 @@ describe.runIf(MISSING === undefined)("iperf3 through slirp-wasm netns", () => {
     for (const each of opened.splice(0).reverse()) await each.close();
   });
 
-  async function start(mtu: number): Promise<void> {
-    const line = ["--configure", "--enable-ipv6", `--mtu=${String(mtu)}`];
+  async function start(mtu: number, confinement: readonly string[]): Promise<void> {
+    const line = ["--configure", "--enable-ipv6", `--mtu=${String(mtu)}`, ...confinement];
     const words = [...line, String(guest.pid), "tap0"];
     const process = await NetnsProcess.start(OURS, words, { wrap: (all) => onHost(...all) });
     opened.push({ close: () => process.stop() });
     await waitForIpv6(guest);
   }
 
-  it.each([1500, 9000, 65_520])("carries TCP and UDP at MTU %d", async (mtu) => {
-    await start(mtu);
-    for (const family of [4, 6] as const) {
-      for (const direction of [[], ["--reverse"]]) {
-        const what = `IPv${String(family)} ${direction.join("")}`;
-        const run = (...words: string[]) =>
-          runIperf(inGuest, HOSTS[family][1], PORT, ...words, ...direction);
-        const tcp = await run("--bytes", String(STREAM_BYTES));
-        expect(tcp.error, what).toBeUndefined();
-        expect(tcp.end.sum_sent.bytes, what).toBeGreaterThanOrEqual(STREAM_BYTES);
-        expect(tcp.end.sum_received.bytes, what).toBeGreaterThanOrEqual(RECEIVED_BYTES);
-        const udp = await run("--udp", "--length", "1200", "--bandwidth", "1M", "--time", "1");
-        expect(udp.error, what).toBeUndefined();
-        expect(udp.end.sum?.packets, what).toBeGreaterThan(0);
-        expect(udp.end.sum?.lost_packets, what).toBe(0);
+  const cases = [
+    { mtu: 1500, confinement: [] },
+    { mtu: 9000, confinement: ["--enable-sandbox", "--enable-seccomp"] },
+    { mtu: 65_520, confinement: [] },
+  ];
+
+  it.each(cases)(
+    "carries TCP and UDP at MTU $mtu, confined: $confinement",
+    async ({ mtu, confinement }) => {
+      await start(mtu, confinement);
+      for (const family of [4, 6] as const) {
+        for (const direction of [[], ["--reverse"]]) {
+          const what = `IPv${String(family)} ${direction.join("")}`;
+          const run = (...words: string[]) =>
+            runIperf(inGuest, HOSTS[family][1], PORT, ...words, ...direction);
+          const tcp = await run("--bytes", String(STREAM_BYTES));
+          expect(tcp.error, what).toBeUndefined();
+          expect(tcp.end.sum_sent.bytes, what).toBeGreaterThanOrEqual(STREAM_BYTES);
+          expect(tcp.end.sum_received.bytes, what).toBeGreaterThanOrEqual(RECEIVED_BYTES);
+          const udp = await run("--udp", "--length", "1200", "--bandwidth", "1M", "--time", "1");
+          expect(udp.error, what).toBeUndefined();
+          expect(udp.end.sum?.packets, what).toBeGreaterThan(0);
+          expect(udp.end.sum?.lost_packets, what).toBe(0);
+        }
       }
-    }
-  });
+    },
+  );
 });

@@ -21,6 +21,7 @@ export {
   createNodeHostNetwork,
   NodeHostNetwork,
   type NodeHostNetworkOptions,
+  type SocketChoice,
 } from "./node/node-host-network.js";
 
 /** As everywhere, but the host network may be left out, or given as options for Node's. */

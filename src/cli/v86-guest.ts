@@ -8,6 +8,7 @@
 
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { V86, V86Options } from "v86";
 import { ErrorCode, SlirpError } from "../errors.js";
 import { ByteGatherer } from "./guest-byte-gatherer.js";
@@ -52,6 +53,9 @@ export interface V86GuestOptions {
   readonly onProgress?: ((text: string) => void) | undefined;
 }
 
+/** Longest wait for v86's own loading when the guest is stopped: it may have failed. */
+const MAX_LOADING_MS = 10_000;
+
 const DEFAULT_START_TIMEOUT_MS = 300_000;
 
 /** A guest under v86. Made by {@link V86Guest.start}, ended by {@link V86Guest.stop}. */
@@ -64,6 +68,8 @@ export class V86Guest extends Guest {
   readonly wasRestored: boolean;
   readonly #console: ByteGatherer;
   readonly #control: ByteGatherer;
+  /** v86 loads its WebAssembly and the state by itself; input that comes before is lost. */
+  readonly #loaded: Promise<void>;
   #stopping: Promise<void> | undefined;
 
   /** @throws SlirpError `missingRequirement` without v86 or an image; `guestFailed` when it does not start in time */
@@ -82,6 +88,7 @@ export class V86Guest extends Guest {
     );
     const source: Partial<V86Options> =
       state === undefined ? await bootFiles(folder, image) : { initial_state: { buffer: state } };
+    signal?.throwIfAborted();
     const guest = new V86Guest(v86, options, stamp, source);
     try {
       await guest.#becomeReady(options);
@@ -117,6 +124,9 @@ export class V86Guest extends Guest {
       disable_speaker: true,
       autostart: true,
     });
+    this.#loaded = new Promise((resolve) => {
+      this.emulator.add_listener("emulator-loaded", () => resolve());
+    });
     this.emulator.add_listener("serial0-output-byte", (byte) => this.#console.push(byte));
     this.emulator.add_listener("serial1-output-byte", (byte) => this.#control.push(byte));
   }
@@ -128,7 +138,7 @@ export class V86Guest extends Guest {
     const aborted = new Promise<never>((_, reject) => {
       abort.addEventListener("abort", () => reject(abort.reason as Error), { once: true });
     });
-    const ready = this.wasRestored ? this.#restored() : this.agentReady;
+    const ready = this.wasRestored ? this.#loaded : this.agentReady;
     try {
       await Promise.race([ready, aborted]);
       await Promise.race([this.refresh(options.macAddress ?? randomMacAddress()), aborted]);
@@ -140,13 +150,6 @@ export class V86Guest extends Guest {
         { cause: error },
       );
     }
-  }
-
-  /** v86 loads its WebAssembly and the state by itself; input that comes before is lost. */
-  #restored(): Promise<void> {
-    return new Promise((resolve) => {
-      this.emulator.add_listener("emulator-loaded", () => resolve());
-    });
   }
 
   override consoleWrite(bytes: Uint8Array): void {
@@ -183,6 +186,8 @@ export class V86Guest extends Guest {
 
   async #end(): Promise<void> {
     this.markEnded("the guest has been stopped");
+    // What v86 has not finished making it cannot destroy; it would go on, and fail where nobody can catch it.
+    await Promise.race([this.#loaded, sleep(MAX_LOADING_MS, undefined, { ref: false })]);
     await this.emulator.destroy();
     this.#console.flush();
   }

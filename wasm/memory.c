@@ -7,7 +7,6 @@
  */
 #include <stddef.h>
 
-
 enum { PAGE_BYTES = 65536, LEAST_PAGES = 16 };
 
 int __real_emscripten_resize_heap(size_t wanted_bytes);

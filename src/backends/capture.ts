@@ -11,8 +11,6 @@
  */
 import {
   SendStatus,
-  type BackendCallbacks,
-  type BackendStatistics,
   type FrameBatch,
   type HeaderLength,
   type NetBackend,
@@ -25,6 +23,7 @@ import {
   type CaptureSink,
   type PcapngOptions,
 } from "./pcapng-writer.js";
+import { WrappedBackend } from "./wrapped-backend.js";
 
 /** How frames are captured. */
 export interface CaptureOptions extends PcapngOptions {
@@ -33,18 +32,10 @@ export interface CaptureOptions extends PcapngOptions {
 }
 
 /** A backend with a capture around it: to be used, and closed, in its place. Made by {@link withCapture}. */
-export class CapturingBackend<Inner extends NetBackend = NetBackend> implements NetBackend {
-  /** The backend inside, for what it has beyond the contract. Closing either closes both. */
-  readonly inner: Inner;
-  #callbacks: BackendCallbacks | undefined;
+export class CapturingBackend<Inner extends NetBackend = NetBackend> extends WrappedBackend<Inner> {
   #headerLength: HeaderLength = 0;
   #writer: PcapngWriter | undefined;
   #interfaceId = 0;
-
-  constructor(backend: Inner) {
-    this.inner = backend;
-    this.callbacks = backend.callbacks;
-  }
 
   /** Whether frames are captured. */
   get isCapturing(): boolean {
@@ -62,24 +53,9 @@ export class CapturingBackend<Inner extends NetBackend = NetBackend> implements 
     this.#writer = undefined;
   }
 
-  get name(): string {
-    return this.inner.name;
-  }
-
-  get callbacks(): BackendCallbacks | undefined {
-    return this.#callbacks;
-  }
-
-  set callbacks(callbacks: BackendCallbacks | undefined) {
-    this.#callbacks = callbacks;
-    this.inner.callbacks = callbacks && {
-      onFrames: (batch) => {
-        if (this.#writer) this.#captureBatch(CaptureDirection.toGuest, batch, batch.count);
-        callbacks.onFrames(batch);
-      },
-      onWritable: () => callbacks.onWritable?.(),
-      onError: (error) => callbacks.onError?.(error),
-    };
+  protected override onBatch(batch: FrameBatch): FrameBatch {
+    if (this.#writer) this.#captureBatch(CaptureDirection.toGuest, batch, batch.count);
+    return batch;
   }
 
   send(frame: Uint8Array): SendStatus {
@@ -105,44 +81,20 @@ export class CapturingBackend<Inner extends NetBackend = NetBackend> implements 
     return result;
   }
 
-  enableReceive(): void {
-    this.inner.enableReceive();
-  }
-
-  disableReceive(): void {
-    this.inner.disableReceive();
-  }
-
-  peek(): number {
-    return this.inner.peek();
-  }
-
   receive(target: Uint8Array): number {
     const length = this.inner.receive(target);
     if (this.#writer && length > 0) this.#capture(CaptureDirection.toGuest, target, 0, length);
     return length;
   }
 
-  capabilities(headerLength: HeaderLength): bigint {
-    return this.inner.capabilities(headerLength);
-  }
-
-  setCapabilities(features: bigint, headerLength: HeaderLength): void {
-    this.inner.setCapabilities(features, headerLength);
+  override setCapabilities(features: bigint, headerLength: HeaderLength): void {
+    super.setCapabilities(features, headerLength);
     this.#headerLength = headerLength;
   }
 
-  statistics(): BackendStatistics {
-    return this.inner.statistics();
-  }
-
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#writer = undefined;
-    return this.inner.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return super.close();
   }
 
   #captureBatch(direction: CaptureDirection, batch: FrameBatch, count: number): void {

@@ -13,7 +13,6 @@
  */
 import {
   SendStatus,
-  type BackendCallbacks,
   type BackendStatistics,
   type FrameBatch,
   type HeaderLength,
@@ -23,8 +22,10 @@ import {
 import { ErrorCode, SlirpError } from "../errors.js";
 import { guestOffloads, hostOffloads } from "../frames/frame-translator.js";
 import { featureConflict, isHeaderLength, VirtioNetFeature } from "../virtio-net.js";
+import { emptySendResult, joinPieces, sendEach } from "../frames/send-each.js";
 import { CutFrames } from "./cut-frames.js";
 import { JoinedFrames } from "./joined-frames.js";
+import { WrappedBackend } from "./wrapped-backend.js";
 
 /** How offloads are done. */
 export interface OffloadingOptions {
@@ -54,13 +55,12 @@ const TOWARDS_GUEST =
   VirtioNetFeature.guestUso6;
 
 /** See the top of the file. */
-export class OffloadingBackend<Inner extends NetBackend = NetBackend> implements NetBackend {
-  /** The backend inside, for what it has beyond the contract. Closing either closes both. */
-  readonly inner: Inner;
+export class OffloadingBackend<
+  Inner extends NetBackend = NetBackend,
+> extends WrappedBackend<Inner> {
   readonly #usesBackend: boolean;
   readonly #joins: boolean;
-  readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
-  #callbacks: BackendCallbacks | undefined;
+  readonly #result = emptySendResult();
   #headerLength: HeaderLength = 0;
   #innerLength: HeaderLength = 0;
   /** Undefined where the backend takes and gives what the NIC does. */
@@ -70,31 +70,19 @@ export class OffloadingBackend<Inner extends NetBackend = NetBackend> implements
   #dropped = 0;
 
   constructor(backend: Inner, options: OffloadingOptions = {}) {
-    this.inner = backend;
+    super(backend);
     this.#usesBackend = options.usesBackend ?? true;
     this.#joins = options.joins ?? true;
-    this.callbacks = backend.callbacks;
   }
 
-  get name(): string {
-    return this.inner.name;
+  protected override onBatch(batch: FrameBatch): FrameBatch {
+    return this.#joining ? this.#joining.join(batch) : batch;
   }
 
-  get callbacks(): BackendCallbacks | undefined {
-    return this.#callbacks;
-  }
-
-  set callbacks(callbacks: BackendCallbacks | undefined) {
-    this.#callbacks = callbacks;
-    this.inner.callbacks = callbacks && {
-      onFrames: (batch) => {
-        callbacks.onFrames(this.#joining ? this.#joining.join(batch) : batch);
-      },
-      onWritable: () => {
-        this.#onWritable();
-      },
-      onError: (error) => callbacks.onError?.(error),
-    };
+  protected override isWritable(): boolean {
+    if (this.#cutting && !(this.#cutting.resume() && this.#writableOwed)) return false;
+    this.#writableOwed = false;
+    return true;
   }
 
   send(frame: Uint8Array): SendStatus {
@@ -103,42 +91,17 @@ export class OffloadingBackend<Inner extends NetBackend = NetBackend> implements
 
   sendGathered(pieces: readonly Uint8Array[]): SendStatus {
     if (!this.#cutting) return this.inner.sendGathered(pieces);
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     // What is too long for any frame need not be put together.
-    if (length > CutFrames.maxFramedBytes) return this.#drop();
-    const frame = new Uint8Array(length);
-    let end = 0;
-    for (const piece of pieces) {
-      frame.set(piece, end);
-      end += piece.length;
-    }
-    return this.#cut(frame, 0, length);
+    const frame = joinPieces(pieces, CutFrames.maxFramedBytes);
+    return frame ? this.#cut(frame, 0, frame.length) : this.#drop();
   }
 
   sendBatch(batch: FrameBatch): SendResult {
     if (!this.#cutting) return this.inner.sendBatch(batch);
-    const result = this.#result;
-    result.status = SendStatus.taken;
-    result.consumed = result.dropped = 0;
-    for (let i = 0; i < batch.count; i++) {
-      const status = this.#cut(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0);
-      if (status !== SendStatus.taken) result.status = status;
-      if (status === SendStatus.mustWait) break;
-      result.consumed++;
-      if (status === SendStatus.dropped) result.dropped++;
-    }
-    return result;
+    return sendEach(this.#result, batch, this.#cut);
   }
 
-  enableReceive(): void {
-    this.inner.enableReceive();
-  }
-
-  disableReceive(): void {
-    this.inner.disableReceive();
-  }
-
-  peek(): number {
+  override peek(): number {
     const length = this.inner.peek();
     return length === 0 ? 0 : length + this.#headerLength - this.#innerLength;
   }
@@ -147,12 +110,12 @@ export class OffloadingBackend<Inner extends NetBackend = NetBackend> implements
     return this.#joining ? this.#joining.receive(this.inner, target) : this.inner.receive(target);
   }
 
-  capabilities(headerLength: HeaderLength): bigint {
+  override capabilities(headerLength: HeaderLength): bigint {
     const own = this.inner.capabilities(headerLength);
     return headerLength === 0 ? own : own | FROM_GUEST | TOWARDS_GUEST;
   }
 
-  setCapabilities(features: bigint, headerLength: HeaderLength): void {
+  override setCapabilities(features: bigint, headerLength: HeaderLength): void {
     const problem = isHeaderLength(headerLength)
       ? featureConflict(features, this.capabilities(headerLength))
       : `there is no header of ${String(headerLength)} bytes`;
@@ -196,39 +159,28 @@ export class OffloadingBackend<Inner extends NetBackend = NetBackend> implements
     return 0n;
   }
 
-  statistics(): BackendStatistics {
+  override statistics(): BackendStatistics {
     const inner = this.inner.statistics();
     return { ...inner, droppedFromGuest: inner.droppedFromGuest + this.#dropped };
   }
 
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#cutting = undefined;
     return this.inner.close();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  #cut(bytes: Uint8Array, offset: number, length: number): SendStatus {
+  readonly #cut = (bytes: Uint8Array, offset: number, length: number): SendStatus => {
     const status = this.#cutting?.send(bytes, offset, length);
     if (status === undefined) return this.#drop();
     if (status === SendStatus.mustWait) this.#writableOwed = true;
     return status;
-  }
+  };
 
   #drop(): SendStatus {
     // Throws where it is closed.
     this.inner.statistics();
     this.#dropped++;
     return SendStatus.dropped;
-  }
-
-  #onWritable(): void {
-    if (this.#cutting && !this.#cutting.resume()) return;
-    if (this.#cutting && !this.#writableOwed) return;
-    this.#writableOwed = false;
-    this.#callbacks?.onWritable?.();
   }
 }
 

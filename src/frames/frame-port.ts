@@ -18,6 +18,7 @@ import { ErrorCode, SlirpError } from "../errors.js";
 import { ETHERNET_HEADER_LENGTH, HEADER_LENGTHS, isHeaderLength } from "../virtio-net.js";
 import { FrameCounters } from "./frame-counters.js";
 import { FrameQueue, type FrameQueueLimits } from "./frame-queue.js";
+import { emptySendResult, joinPieces, sendEach } from "./send-each.js";
 
 /** Longest frame that is taken: the longest IP packet behind an Ethernet header. */
 const MAX_FRAME_BYTES = 65_535 + ETHERNET_HEADER_LENGTH;
@@ -27,7 +28,7 @@ export abstract class FramePort implements NetBackend {
   readonly name: string;
 
   readonly #queue: FrameQueue;
-  readonly #result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
+  readonly #result = emptySendResult();
   readonly #counters = new FrameCounters();
   #callbacks: BackendCallbacks | undefined;
   #headerLength: HeaderLength = 0;
@@ -113,39 +114,13 @@ export abstract class FramePort implements NetBackend {
 
   sendGathered(pieces: readonly Uint8Array[]): SendStatus {
     this.#assertOpen("sendGathered");
-    const first = pieces[0];
-    if (pieces.length === 1 && first) return this.#sendOne(first, 0, first.length);
-    let length = 0;
-    for (const piece of pieces) length += piece.length;
-    if (length > this.#maxFramedBytes()) return this.#drop();
-    const frame = new Uint8Array(length);
-    let end = 0;
-    for (const piece of pieces) {
-      frame.set(piece, end);
-      end += piece.length;
-    }
-    return this.#sendOne(frame, 0, length);
+    const frame = joinPieces(pieces, this.#maxFramedBytes());
+    return frame ? this.#sendOne(frame, 0, frame.length) : this.#drop();
   }
 
   sendBatch(batch: FrameBatch): SendResult {
     this.#assertOpen("sendBatch");
-    const result = this.#result;
-    result.status = SendStatus.taken;
-    result.consumed = 0;
-    result.dropped = 0;
-    for (let i = 0; i < batch.count; i++) {
-      const status = this.#sendOne(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0);
-      if (status === SendStatus.mustWait) {
-        result.status = status;
-        break;
-      }
-      result.consumed++;
-      if (status === SendStatus.dropped) {
-        result.status = status;
-        result.dropped++;
-      }
-    }
-    return result;
+    return sendEach(this.#result, batch, this.#sendOne);
   }
 
   enableReceive(): void {
@@ -213,7 +188,7 @@ export abstract class FramePort implements NetBackend {
     return this.#headerLength + Math.min(MAX_FRAME_BYTES, this.#queue.maxFrameBytes);
   }
 
-  #sendOne(bytes: Uint8Array, offset: number, framedLength: number): SendStatus {
+  readonly #sendOne = (bytes: Uint8Array, offset: number, framedLength: number): SendStatus => {
     const length = framedLength - this.#headerLength;
     if (length < ETHERNET_HEADER_LENGTH || framedLength > this.#maxFramedBytes()) {
       return this.#drop();
@@ -227,7 +202,7 @@ export abstract class FramePort implements NetBackend {
       this.#counters.countSent(1, length);
     }
     return status;
-  }
+  };
 
   #drop(): SendStatus {
     this.#counters.countSendDrops(1);

@@ -15,6 +15,7 @@ import {
 import { ErrorCode, SlirpError } from "../errors.js";
 import { ETHERNET_HEADER_LENGTH, featureConflict, isHeaderLength } from "../virtio-net.js";
 import { FrameCounters } from "./frame-counters.js";
+import { emptySendResult } from "./send-each.js";
 
 /** The largest IPv6 packet (its length field does not count its header) and an Ethernet header; a longer frame is no frame. */
 const MAX_FRAME_BYTES = ETHERNET_HEADER_LENGTH + 40 + 65535;
@@ -25,7 +26,7 @@ export abstract class SlirpNicSide implements NetBackend {
   callbacks: BackendCallbacks | undefined;
 
   /** Filled anew by each `sendBatch`. */
-  protected readonly result = { status: SendStatus.taken as SendStatus, consumed: 0, dropped: 0 };
+  protected readonly result = emptySendResult();
   protected readonly counters = new FrameCounters();
   protected headerLength: HeaderLength = 0;
   /** Frames are pushed. */

@@ -62,12 +62,15 @@ const DEFAULT_RESOLV_CONF_PATH = "/etc/resolv.conf";
 const DEFAULT_LINGER_MS = 60_000;
 const DEFAULT_CLOSE_TIMEOUT_MS = 2000;
 
-/** Makes a host network on Node's sockets. @throws SlirpError `invalidConfiguration` for a resolver that is no address */
+/**
+ * Makes a host network on sockets of this system.
+ * @throws SlirpError `invalidConfiguration` for a resolver that is no address; `addonUnavailable` where `sockets` is "native" and cannot be
+ */
 export function createNodeHostNetwork(options: NodeHostNetworkOptions = {}): NodeHostNetwork {
   return new NodeHostNetwork(options);
 }
 
-/** Node's sockets as a host network; see {@link createNodeHostNetwork}. */
+/** This system's sockets as a host network; see {@link createNodeHostNetwork}. */
 export class NodeHostNetwork implements HostNetwork {
   readonly name = "node";
   readonly dnsServers: () => readonly IpEndpoint[];

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { it } from "vitest";
 import { describeHostNetwork } from "../host-network-contract/describe-host-network.js";
-import type { HostNetworkFixture } from "../host-network-contract/fixture.js";
+import { ALL_CAPABILITIES, type HostNetworkFixture } from "../host-network-contract/fixture.js";
 import { PeerKit } from "../host-network-contract/peer-kit.js";
 import { ROOT } from "../house/scratch.js";
 import makeNativeHostNetwork from "./make-native-host-network.js";
@@ -16,21 +16,7 @@ const fixture: HostNetworkFixture = {
   make: () => makeNativeHostNetwork(),
   peers: new PeerKit(),
   childModule: fileURLToPath(new URL("make-native-host-network.ts", import.meta.url)),
-  capabilities: {
-    halfClose: true,
-    reset: true,
-    refused: true,
-    localEndpoint: true,
-    backpressure: true,
-    flowControl: true,
-    unixStreams: true,
-    ipv6: true,
-    listen: true,
-    localAddress: true,
-    datagrams: true,
-    descriptors: true,
-    holdsProcess: true,
-  },
+  capabilities: ALL_CAPABILITIES,
 };
 
 if (missing === undefined) describeHostNetwork("node, by the addon", fixture);

@@ -27,6 +27,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
+          maxWorkers: 3,
           include: ["test/**/*.test.ts"],
           exclude: ["test/system/**", "test/package/**", "test/page/**"],
           testTimeout: UNIT_TIMEOUT_MS,

@@ -16,7 +16,7 @@
     {
       "target_name": "sockets",
       "sources": [
-        "sockets.c", "socket-poller.c", "socket-calls.c", "socket-datagrams.c", "socket-address.c", "throw.c"
+        "sockets.c", "socket-poller.c", "busy-poll.c", "socket-calls.c", "socket-datagrams.c", "socket-address.c", "throw.c"
       ],
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
       "cflags": ["-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"]

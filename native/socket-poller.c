@@ -95,7 +95,8 @@ static void release(struct poller *poller)
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct poller *poller = handle->data;
-    napi_remove_async_cleanup_hook(poller->hook);
+    if (--poller->handles == 0)
+        napi_remove_async_cleanup_hook(poller->hook);
     release(poller);
 }
 
@@ -109,6 +110,8 @@ void close_poller(struct poller *poller)
     poller->closed = true;
     uv_poll_stop(&poller->poll);
     uv_close((uv_handle_t *)&poller->poll, on_handle_closed);
+    if (poller->handles > 1)
+        uv_close((uv_handle_t *)&poller->busy.prepare, on_handle_closed);
     close(poller->epoll_fd);
     poller->epoll_fd = -1;
     napi_async_destroy(poller->env, poller->context);
@@ -223,12 +226,15 @@ static napi_value hold(struct poller *poller, napi_value events, napi_value call
 
 napi_value create_poller(napi_env env, napi_callback_info info)
 {
-    napi_value arguments[2], calls;
+    napi_value arguments[3], calls;
     napi_valuetype callback_type;
+    uint32_t busy_poll_us;
     struct view view;
     uv_loop_t *loop;
-    if (!read_arguments(env, info, 2, arguments, NULL))
+    if (!read_arguments(env, info, 3, arguments, NULL) || !read_uint32(env, arguments[2], &busy_poll_us))
         return NULL;
+    if (busy_poll_us > MAX_BUSY_POLL_US)
+        return throw_type(env, "at most 1000 us of busy polling are expected");
     if (!view_of(env, arguments[0], napi_int32_array, &view) || view.length < 2 * MAX_EVENTS ||
         napi_typeof(env, arguments[1], &callback_type) != napi_ok || callback_type != napi_function)
         return throw_type(env, "an Int32Array of 512 and a callback are expected");
@@ -247,6 +253,7 @@ napi_value create_poller(napi_env env, napi_callback_info info)
     poller->env = env;
     poller->epoll_fd = epoll_fd;
     poller->references = 1;
+    poller->handles = 1;
     poller->first_free = NO_SLOT;
     poller->poll.data = poller;
     /* From here on the handle is in the event loop: every failure goes through its closing, as the environment's end does. */
@@ -256,5 +263,10 @@ napi_value create_poller(napi_env env, napi_callback_info info)
         napi_fatal_error("createPoller", NAPI_AUTO_LENGTH, "out of memory", NAPI_AUTO_LENGTH);
     /* Nothing is open yet. */
     uv_unref((uv_handle_t *)&poller->poll);
+    if (busy_poll_us > 0 && start_busy_poll(&poller->busy, loop, busy_poll_us) == 0) {
+        poller->busy.prepare.data = poller;
+        poller->handles++;
+        poller->references++;
+    }
     return calls;
 }

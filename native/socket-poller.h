@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "busy-poll.h"
 #include "socket-address.h"
 
 enum socket_kind { SOCKET_TCP, SOCKET_UNIX, SOCKET_LISTENER, SOCKET_DATAGRAM, SOCKET_ECHO };
@@ -49,12 +50,15 @@ struct staged_datagram {
 
 struct poller {
     uv_poll_t poll;
+    struct busy_poll busy;
+    /* Of the event loop: `poll`, and `busy.prepare` where busy polling is on. */
+    int handles;
     napi_env env;
     napi_ref events, callback, resource;
     napi_async_context context;
     napi_async_cleanup_hook_handle hook;
     int epoll_fd;
-    /* One for the handle in the event loop, one for each function of JavaScript that leads here. */
+    /* One for each handle in the event loop, one for each function of JavaScript that leads here. */
     int references;
     bool closed;
     struct socket_slot *slots;
@@ -62,8 +66,9 @@ struct poller {
     struct staged_datagram *staged;
 };
 
-/* createPoller(events, callback): the calls of a new poller (socket-calls.h), as an object of functions; the events of a batch are put
- * into the Int32Array, id and EPOLL… bits in turn, before the callback is called with their number. */
+/* createPoller(events, callback, busyPollUs): the calls of a new poller (socket-calls.h), as an object of functions; the events of a batch
+ * are put into the Int32Array, id and EPOLL… bits in turn, before the callback is called with their number. Above 0 microseconds the event
+ * loop polls busily for so long (busy-poll.h), whatever it waits for. */
 napi_value create_poller(napi_env env, napi_callback_info info);
 
 /* Takes over a descriptor and watches it, or closes it. Answers the id, or a negative answer. */

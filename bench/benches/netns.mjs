@@ -52,7 +52,10 @@ async function measureProgram(program, mtuBytes, { ports, scale }) {
     const upload = await transfer(guest, () => guest.iperf(...seconds));
     const download = await transfer(guest, () => guest.iperf(...seconds, "--reverse"));
     const inbound = await transfer(guest, () => guest.iperfInbound(...seconds));
-    const echoes = await guest.rate("echoes", ports.echo, Math.ceil(ECHOES * scale));
+    const echoCount = Math.ceil(ECHOES * scale);
+    const beforeEchoes = guest.cpuSeconds;
+    const echoes = await guest.rate("echoes", ports.echo, echoCount);
+    const echoCpu = ((guest.cpuSeconds - beforeEchoes) * 1e6) / echoCount;
     const requests = await guest.rate(
       "requests",
       ports.source,
@@ -63,7 +66,7 @@ async function measureProgram(program, mtuBytes, { ports, scale }) {
     return {
       ...{ upload: upload[0], download: download[0], inbound: inbound[0] },
       ...{ uploadCpu: upload[1], downloadCpu: download[1], inboundCpu: inbound[1] },
-      ...{ echoes, requests, memory: guest.peakMegabytes },
+      ...{ echoes, echoCpu, requests, memory: guest.peakMegabytes },
     };
   } finally {
     await guest.stop();
@@ -87,7 +90,7 @@ export async function run({ rounds, progress, quick = false }) {
   }
 }
 
-/** What is measured: unit, and how many times slirp4netns's it is to be at MTU 1500 and at 65520. */
+/** What is measured: unit, and how many times slirp4netns's it is to be at MTU 1500 and at 65520, where there is a target. */
 const MEASURES = {
   upload: ["upload", "Mbit/s", 4, 1.3],
   download: ["download", "Mbit/s", 3, 1.5],
@@ -97,16 +100,17 @@ const MEASURES = {
   inboundCpu: ["forwarded port, for a second of the program's processor time", "Gbit", 3, 1],
   requests: [`requests one behind the other, a connection each (${REQUESTS})`, "1/s", 1, 1],
   echoes: [`round trips of one byte (${ECHOES})`, "1/s", 1, 1],
+  echoCpu: ["round trip, processor time of the program", "us"],
 };
 
 function toMeasures(series) {
   const pick = (key) =>
     Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values[key]]));
-  const ratios = (tarrequests) =>
+  const ratios = (targets) =>
     MTUS.map((mtu, i) => ({
       of: `slirp-wasm, MTU ${mtu}`,
       to: `slirp4netns, MTU ${mtu}`,
-      target: tarrequests[i],
+      ...(targets[i] && { target: targets[i] }),
     }));
   return [
     ...Object.entries(MEASURES).map(([key, [what, unit, ...factors]]) => ({

@@ -33,10 +33,10 @@ export class NativePoller implements Resource {
   #count = 0;
 
   /** Throws an Error with the system's `code`. */
-  constructor(addon: SocketAddon, loop: NodeLoop) {
+  constructor(addon: SocketAddon, loop: NodeLoop, busyPollUs: number) {
     this.loop = loop;
     this.addresses = new NativeAddresses(addon);
-    this.calls = addon.createPoller(this.#events, this.#onEvents);
+    this.calls = addon.createPoller(this.#events, this.#onEvents, busyPollUs);
   }
 
   /** Brings the events of `socket.id` to it until `remove`. */

@@ -31,19 +31,24 @@ const ANY = { 4: ipEndpoint("0.0.0.0", 0), 6: ipEndpoint("::", 0) } as const;
 
 const MAX_PORT = 65_535;
 
+/** What the network gives its sockets. Times in the names' units; see `NodeHostNetworkOptions`. */
+export interface NativeSettings {
+  readonly loop: NodeLoop;
+  readonly lingerMs: number;
+  readonly busyPollUs: number;
+}
+
 export class NativeSockets implements HostSockets {
   readonly kind = "native";
   readonly #addon: SocketAddon;
-  readonly #loop: NodeLoop;
-  readonly #lingerMs: number;
+  readonly #settings: NativeSettings;
   /** Made for the first socket: a network that has none costs no descriptor. */
   #poller: NativePoller | undefined;
 
   /** @throws SlirpError `addonUnavailable` */
-  constructor(loop: NodeLoop, lingerMs: number) {
+  constructor(settings: NativeSettings) {
     this.#addon = loadSocketAddon();
-    this.#loop = loop;
-    this.#lingerMs = lingerMs;
+    this.#settings = settings;
   }
 
   connectStream(remote: HostEndpoint, local: IpEndpoint | undefined): HostStream | number {
@@ -57,7 +62,7 @@ export class NativeSockets implements HostSockets {
         ? calls.connectUnix(remote.path)
         : calls.connect(addresses.write(remote), local && addresses.copyOf(local));
     if (isShortage(id)) return id;
-    return new NativeStream({ poller, lingerMs: this.#lingerMs, remote }, id, false);
+    return new NativeStream({ poller, lingerMs: this.#settings.lingerMs, remote }, id, false);
   }
 
   async listenStream(local: HostEndpoint, options: BindOptions | undefined): Promise<HostListener> {
@@ -68,7 +73,7 @@ export class NativeSockets implements HostSockets {
     const listener =
       typeof poller === "number"
         ? poller
-        : NativeListener.open(poller, this.#lingerMs, local, options?.ipv6Only ?? false);
+        : NativeListener.open(poller, this.#settings.lingerMs, local, options?.ipv6Only ?? false);
     if (typeof listener === "number") {
       const error = errorOf(listener);
       if (local.family === "unix") await explainUnixInUse(local, error);
@@ -76,7 +81,7 @@ export class NativeSockets implements HostSockets {
     }
     // Who closes the network in the meantime has closed it, too.
     await Promise.resolve();
-    if (this.#loop.closed) {
+    if (this.#settings.loop.closed) {
       listener.close();
       throw systemError("ENETDOWN", "the host network was closed meanwhile");
     }
@@ -111,8 +116,9 @@ export class NativeSockets implements HostSockets {
 
   /** The poller, or a negative errno where there is no descriptor for it. */
   #usePoller(): NativePoller | number {
+    const { loop, busyPollUs } = this.#settings;
     try {
-      this.#poller ??= new NativePoller(this.#addon, this.#loop);
+      this.#poller ??= new NativePoller(this.#addon, loop, busyPollUs);
       return this.#poller;
     } catch (error) {
       return -errnoOf(error);

@@ -19,12 +19,13 @@ import {
 } from "../host-network.js";
 import { dnsServerSource } from "./dns-servers.js";
 import type { HostSockets } from "./host-sockets.js";
-import { NativeSockets } from "./native-sockets.js";
+import { NativeSockets, type NativeSettings } from "./native-sockets.js";
 import { openNodeCommand } from "./node-command.js";
 import { systemError } from "./node-endpoints.js";
 import { openNodeFile } from "./node-file.js";
 import { NodeLoop } from "./node-loop.js";
 import { NodeSockets } from "./node-sockets.js";
+import { MAX_BUSY_POLL_US } from "./socket-addon.js";
 import { ErrorCode, SlirpError } from "../errors.js";
 
 /** Which sockets a host network is on; see {@link NodeHostNetworkOptions}.sockets. */
@@ -56,6 +57,13 @@ export interface NodeHostNetworkOptions {
    * Default `"node"`.
    */
   readonly sockets?: SocketChoice;
+  /**
+   * How long the event loop may ask again and again whether something has come before it sleeps, microseconds, 0 to 1,000. Questions and
+   * answers are some times faster by it, because being woken costs more than they do. It is done while waits have been that short lately;
+   * the time is the process's own processor time, and is offered to other processes first. It is for processes that do nothing else, and
+   * for native sockets: with Node's nothing is done. Default 0.
+   */
+  readonly busyPollUs?: number;
 }
 
 const DEFAULT_RESOLV_CONF_PATH = "/etc/resolv.conf";
@@ -64,7 +72,7 @@ const DEFAULT_CLOSE_TIMEOUT_MS = 2000;
 
 /**
  * Makes a host network on sockets of this system.
- * @throws SlirpError `invalidConfiguration` for a resolver that is no address; `addonUnavailable` where `sockets` is "native" and cannot be
+ * @throws SlirpError `invalidConfiguration` for what is not as the options say; `addonUnavailable` where `sockets` is "native" and cannot be
  */
 export function createNodeHostNetwork(options: NodeHostNetworkOptions = {}): NodeHostNetwork {
   return new NodeHostNetwork(options);
@@ -84,7 +92,12 @@ export class NodeHostNetwork implements HostNetwork {
     this.dnsServers = dnsServerSource(dnsServers, resolvConfPath, () => this.nowMs());
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS;
     this.#closeTimeoutMs = options.closeTimeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS;
-    this.#sockets = chooseSockets(options.sockets ?? "node", this.#loop, this.#lingerMs);
+    const settings = {
+      loop: this.#loop,
+      lingerMs: this.#lingerMs,
+      busyPollUs: checkBusyPoll(options.busyPollUs ?? 0),
+    };
+    this.#sockets = chooseSockets(options.sockets ?? "node", settings);
   }
 
   /** Which sockets it is on. */
@@ -167,16 +180,17 @@ export class NodeHostNetwork implements HostNetwork {
 }
 
 /** @throws SlirpError `addonUnavailable` where native ones are wanted, and `invalidConfiguration` for another word. */
-function chooseSockets(choice: SocketChoice, loop: NodeLoop, lingerMs: number): HostSockets {
+function chooseSockets(choice: SocketChoice, settings: NativeSettings): HostSockets {
+  const { loop, lingerMs } = settings;
   switch (choice) {
     case "node":
       return new NodeSockets(loop, lingerMs);
     case "native":
-      return new NativeSockets(loop, lingerMs);
+      return new NativeSockets(settings);
     case "auto":
       if (!hasNodesEventLoop()) return new NodeSockets(loop, lingerMs);
       try {
-        return new NativeSockets(loop, lingerMs);
+        return new NativeSockets(settings);
       } catch {
         return new NodeSockets(loop, lingerMs);
       }
@@ -185,6 +199,12 @@ function chooseSockets(choice: SocketChoice, loop: NodeLoop, lingerMs: number): 
       throw new SlirpError(ErrorCode.invalidConfiguration, text);
     }
   }
+}
+
+function checkBusyPoll(us: number): number {
+  if (Number.isInteger(us) && us >= 0 && us <= MAX_BUSY_POLL_US) return us;
+  const text = `busyPollUs ${String(us)}: expected a whole number from 0 to ${String(MAX_BUSY_POLL_US)}`;
+  throw new SlirpError(ErrorCode.invalidConfiguration, text);
 }
 
 /** Others that run Node's programs load addons, and end the process where one uses the event loop of Node itself (libuv). */

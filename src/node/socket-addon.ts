@@ -20,6 +20,9 @@ export const SocketEvent = {
 /** Events of a batch, at most: each is two numbers in the array, the socket's id and {@link SocketEvent} bits. */
 export const MAX_BATCH_EVENTS = 256;
 
+/** The longest busy polling, microseconds; see native/busy-poll.h. */
+export const MAX_BUSY_POLL_US = 1000;
+
 /** Bytes of an array for an address; see native/socket-address.h. */
 export const ADDRESS_BYTES = 24;
 
@@ -67,8 +70,15 @@ export interface SocketCalls {
 
 /** See native/sockets.c. */
 export interface SocketAddon {
-  /** `onEvents(count)` is called from the event loop. Throws an Error with the system's `code` where no descriptor is left. */
-  createPoller(events: Int32Array, onEvents: (count: number) => void): SocketCalls;
+  /**
+   * `onEvents(count)` is called from the event loop. Throws an Error with the system's `code` where no descriptor is left. `busyPollUs`:
+   * how long the event loop polls busily, microseconds, 0 to {@link MAX_BUSY_POLL_US}.
+   */
+  createPoller(
+    events: Int32Array,
+    onEvents: (count: number) => void,
+    busyPollUs: number,
+  ): SocketCalls;
   /** 0: there is no such interface. */
   interfaceIndex(name: string): number;
   /** "": there is no such interface. */

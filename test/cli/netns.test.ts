@@ -104,6 +104,13 @@ describe.each(compared)("the command line of $name", (program) => {
 });
 
 describe("slirp-wasm netns", () => {
+  it.each(["-1", "1001", "soon"])("refuses to poll busily for %s microseconds", async (us) => {
+    const words = [`--busy-poll=${us}`, NOBODY, "tap0"];
+    const { status, errorOutput } = await runNetnsProgram(OURS, words);
+    expect(status).toBe(1);
+    expect(errorOutput).toContain("--busy-poll must be microseconds, 0 to 1000");
+  });
+
   it("says who it is, under either name", async () => {
     const { output } = await runNetnsProgram(OURS, ["--version"]);
     expect(output).toMatch(/^slirp-wasm version /);

@@ -29,8 +29,8 @@ function fileLimit(): number {
 }
 
 /** A network, a listener of it, and connections between the two. */
-async function connectPairs(count: number) {
-  const network = createNodeHostNetwork({ sockets: "native" });
+async function connectPairs(count: number, busyPollUs = 0) {
+  const network = createNodeHostNetwork({ sockets: "native", busyPollUs });
   const listener = await network.listenStream(LOOPBACK);
   const accepted: HostStream[] = [];
   const connected: HostStream[] = [];
@@ -98,10 +98,10 @@ describe("the addon's sockets", () => {
     expect(openFiles()).toBe(before);
   });
 
-  it("leave none open when networks come and go", async () => {
+  it.each([0, 100])("leave none open when networks come and go, polling for %i us", async (us) => {
     const before = openFiles();
     for (let i = 0; i < 100; i += 1) {
-      const { network } = await connectPairs(2);
+      const { network } = await connectPairs(2, us);
       await network.close();
     }
     expect(openFiles()).toBe(before);
@@ -127,7 +127,7 @@ describe("the addon's sockets", () => {
       const worker = new Worker(
         `const { createNodeHostNetwork, ipEndpoint } = await import(${JSON.stringify(DIST)});
          const { parentPort } = await import("node:worker_threads");
-         const network = createNodeHostNetwork({ sockets: "native" });
+         const network = createNodeHostNetwork({ sockets: "native", busyPollUs: 100 });
          const listener = await network.listenStream(ipEndpoint("127.0.0.1", 0));
          listener.onReady = () => {
            const peer = listener.accept();

@@ -34,6 +34,7 @@ export interface NetnsOptions {
   readonly outboundAddress: IpAddress | undefined;
   readonly outboundAddress6: IpAddress | undefined;
   readonly macAddress: string | undefined;
+  readonly busyPollUs: number;
   /** Said before anything else. */
   readonly warnings: readonly string[];
 }
@@ -52,6 +53,7 @@ export function formatNetnsOptions(options: NetnsOptions, tapFd: number | undefi
     ["api-socket", options.apiSocketPath],
     ["outbound-addr", options.outboundAddress?.address],
     ["outbound-addr6", options.outboundAddress6?.address],
+    ["busy-poll", options.busyPollUs],
   ];
   const switches: readonly (readonly [string, boolean])[] = [
     ["enable-ipv6", options.enableIpv6],
@@ -88,11 +90,17 @@ const OPTIONS: readonly LongOption[] = [
   { name: "disable-dns", hasValue: false },
   { name: "macaddress", hasValue: true },
   { name: "target-type", hasValue: true },
+  { name: "busy-poll", hasValue: true },
   { name: "help", short: "h", hasValue: false },
   { name: "version", short: "v", hasValue: false },
 ];
 
 const MAX_MTU_BYTES = 65_521;
+
+/** What waits take while guest and server take turns, if both have to be woken; polling halves them. */
+const DEFAULT_BUSY_POLL_US = 100;
+const MAX_BUSY_POLL_US = 1000;
+
 /**
  * Reads it.
  * @throws CommandLineError, NetnsUsageError
@@ -129,8 +137,13 @@ function readNumbers(values: ReadonlyMap<string, string>) {
   if (mtuBytes === undefined || mtuBytes < 1 || mtuBytes > MAX_MTU_BYTES) {
     throw new NetnsUsageError(`MTU must be a positive integer (< ${String(MAX_MTU_BYTES + 1)})`);
   }
+  const busyPollUs = readInteger(values.get("busy-poll") ?? String(DEFAULT_BUSY_POLL_US));
+  if (busyPollUs === undefined || busyPollUs > MAX_BUSY_POLL_US) {
+    throw new NetnsUsageError(`--busy-poll must be microseconds, 0 to ${String(MAX_BUSY_POLL_US)}`);
+  }
   return {
     mtuBytes,
+    busyPollUs,
     exitFd: readDescriptor(values, "exit-fd"),
     readyFd: readDescriptor(values, "ready-fd"),
   };

@@ -25,6 +25,7 @@ A network without privileges for a network namespace: libslirp in WebAssembly, w
 --disable-dns            no name server at 10.0.2.3
 --macaddress=MAC         MAC address of the TAP (only with -c)
 --target-type=TYPE       netns or bess (default=netns); bess: serve one User Mode Linux at the socket PATH
+--busy-poll=US           ask for frames that long before sleeping, microseconds, where it pays (default=100, 0: never)
 -h, --help               show this help and exit
 -v, --version            show version and exit
 

@@ -123,7 +123,7 @@ async function openStack(options: NetnsOptions): Promise<Slirp> {
     ...(outboundAddress && { outboundAddress }),
     ...(outboundAddress6 && { outboundAddress6 }),
   };
-  return createSlirp({ slirp, hostNetwork: { sockets: "auto" } });
+  return createSlirp({ slirp, hostNetwork: { sockets: "auto", busyPollUs: options.busyPollUs } });
 }
 
 async function serveApi(options: NetnsOptions, slirp: Slirp): Promise<ApiServer | undefined> {

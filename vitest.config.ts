@@ -1,11 +1,16 @@
-// Three projects: "unit" is everything that runs in this process, files side by side; "system" boots real
-// guests and installs the package, one file at a time and after the others, because an emulated CPU wants a
-// core for itself; "page" does the same in a browser.
+// Three projects, one after the other: "unit" is everything that runs in this process; "system" boots real guests
+// and installs the package; "page" does the same in a browser.
 
 import { defineConfig } from "vitest/config";
 
 /** A machine with two busy cores must not make a test fail. */
 const UNIT_TIMEOUT_MS = 30_000;
+
+/** Files side by side, where they mostly wait for each other's ends and for timers: more than there are cores. */
+const UNIT_WORKERS = 3;
+
+/** An emulated CPU wants a core for itself, and has none while its guest waits. */
+const SYSTEM_WORKERS = 2;
 
 /** A boot under emulation and some transfers. */
 const SYSTEM_TIMEOUT_MS = 300_000;
@@ -27,7 +32,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          maxWorkers: 3,
+          maxWorkers: UNIT_WORKERS,
           include: ["test/**/*.test.ts"],
           exclude: ["test/system/**", "test/package/**", "test/page/**"],
           testTimeout: UNIT_TIMEOUT_MS,
@@ -40,7 +45,7 @@ export default defineConfig({
         test: {
           name: "system",
           include: ["test/system/**/*.test.ts", "test/package/**/*.test.ts"],
-          fileParallelism: false,
+          maxWorkers: SYSTEM_WORKERS,
           testTimeout: SYSTEM_TIMEOUT_MS,
           hookTimeout: SYSTEM_TIMEOUT_MS,
           sequence: { groupOrder: 1 },

@@ -77,10 +77,10 @@ it(
       const gone = new Uint8Array(100); structuredClone(gone, { transfer: [gone.buffer] }); values.push(gone);
       let seed = 7; const pick = () => values[(seed = (seed * 1103515245 + 12345) % 2147483648) % values.length];
       const attempt = (use) => { try { return use(); } catch (error) { thrown.add(error.constructor.name); } };
-      for (let i = 0; i < 300; i++) attempt(() => addon.createPoller(pick(), pick())?.end());
+      for (let i = 0; i < 300; i++) attempt(() => addon.createPoller(pick(), pick(), pick())?.end());
       for (const name of ["interfaceIndex", "interfaceName"]) for (const value of values) attempt(() => addon[name](value));
       for (let round = 0; round < 20; round++) {
-        const calls = addon.createPoller(new Int32Array(512), () => {});
+        const calls = addon.createPoller(new Int32Array(512), () => {}, (round % 3) * 100);
         const names = Object.keys(calls).filter((name) => name !== "end");
         const ids = [];
         for (let i = 0; i < 4000; i++) {

@@ -29,6 +29,9 @@ export function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
 }
 
+/** A browser that has just started on a busy machine answers late. */
+const CONNECT_TIMEOUT_MS = 120_000;
+
 /** A browser that Playwright has left as it is; see {@link launchPlainBrowser}. */
 export interface PlainBrowser extends AsyncDisposable {
   readonly context: BrowserContext;
@@ -51,7 +54,10 @@ export async function launchPlainBrowser(): Promise<PlainBrowser> {
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
   const url = (): string | undefined => /^DevTools listening on (\S+)\s/m.exec(said)?.[1];
   await waitUntil("the browser listens", () => url() !== undefined);
-  const browser = await chromium.connectOverCDP(url() ?? "", { noDefaults: true });
+  const browser = await chromium.connectOverCDP(url() ?? "", {
+    noDefaults: true,
+    timeout: CONNECT_TIMEOUT_MS,
+  });
   const [context] = browser.contexts();
   if (!context) throw new Error("the browser has no context");
   return {

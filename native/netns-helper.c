@@ -133,6 +133,26 @@ static int open_and_send(const struct request *request)
     return send_descriptor(request->socket_fd, fd);
 }
 
+static const char *listening_at;
+
+/* Who ends the wait finds no socket that nobody listens at. */
+static void end_waiting(int signal)
+{
+    (void)signal;
+    if (listening_at != NULL)
+        unlink(listening_at);
+    _exit(1);
+}
+
+/* A terminal sends its signals to us as well as to who asked. */
+static void await_end(void)
+{
+    const struct sigaction action = {.sa_handler = end_waiting};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
 /* The first that connects at a path; a socket that is there already is replaced. */
 static int accept_at(const char *path)
 {
@@ -148,11 +168,15 @@ static int accept_at(const char *path)
     struct stat stat;
     if (lstat(path, &stat) == 0 && S_ISSOCK(stat.st_mode))
         unlink(path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0)
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return complain(path);
+    listening_at = path;
+    if (listen(fd, 1) < 0)
         return complain(path);
     int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0)
         return complain("accept");
+    listening_at = NULL;
     unlink(path);
     return connection;
 }
@@ -163,6 +187,7 @@ static int accept_and_send(int socket_fd, const char *path)
     const pid_t parent = getppid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         return -1;
+    await_end();
     int fd = accept_at(path);
     return fd < 0 ? -1 : send_descriptor(socket_fd, fd);
 }

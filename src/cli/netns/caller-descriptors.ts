@@ -80,9 +80,16 @@ export class CallerDescriptors {
     const stat = fstatSync(fd);
     if (!stat.isFIFO() && !stat.isSocket()) return;
     const socket = new Socket({ fd, readable: true, writable: false });
-    socket.on("error", () => socket.destroy());
-    socket.on("end", () => socket.destroy());
-    socket.once("close", onExit);
+    let hasEnded = false;
+    // At once, before anything else can get the number.
+    const finish = (): void => {
+      socket.destroy();
+      if (hasEnded) return;
+      hasEnded = true;
+      onExit();
+    };
+    socket.on("error", finish);
+    socket.on("end", finish);
     socket.resume();
   }
 }

@@ -9,26 +9,28 @@ import type { NetnsOptions, NetnsTarget } from "./netns-options.js";
 
 /**
  * Makes the TAP and, with `--configure`, brings it up. Answers its descriptor; what went wrong the helper has said on standard error.
+ * Rejects when `end` comes before it is done.
  * @throws SlirpError `addonUnavailable`, Error
  */
 export async function openNamespaceTap(
   target: Extract<NetnsTarget, { kind: "namespace" }>,
   options: NetnsOptions,
+  end: AbortSignal,
 ): Promise<number> {
-  return askHelper(helperArguments(target, options));
+  return askHelper(helperArguments(target, options), end);
 }
 
 /** Waits at a path for a User Mode Linux; answers the descriptor of its connection. @throws as {@link openNamespaceTap} */
-export async function acceptBess(path: string): Promise<number> {
-  return askHelper(["accept", String(SOCKET_FD), path]);
+export async function acceptBess(path: string, end: AbortSignal): Promise<number> {
+  return askHelper(["accept", String(SOCKET_FD), path], end);
 }
 
-async function askHelper(words: readonly string[]): Promise<number> {
+async function askHelper(words: readonly string[], end: AbortSignal): Promise<number> {
   const addon = loadNetnsAddon();
   const path = netnsHelperPath();
   const [own, theirs] = addon.makeSocketPair();
   try {
-    await runHelper(path, words, theirs);
+    await runHelper(path, words, theirs, end);
     const fd = addon.receiveDescriptor(own);
     if (fd < 0) throw new Error("the helper sent no descriptor");
     return fd;
@@ -57,15 +59,27 @@ function helperArguments(
   return [...words, String(SOCKET_FD)];
 }
 
-async function runHelper(path: string, words: readonly string[], socketFd: number): Promise<void> {
+async function runHelper(
+  path: string,
+  words: readonly string[],
+  socketFd: number,
+  end: AbortSignal,
+): Promise<void> {
+  end.throwIfAborted();
   const helper = spawn(path, words, { stdio: ["ignore", "inherit", "inherit", socketFd] });
+  // It is waited for even then: it takes away what it has made.
+  const stop = (): void => void helper.kill();
+  end.addEventListener("abort", stop);
   const [status, signal] = await new Promise<[number | null, NodeJS.Signals | null]>(
     (resolve, reject) => {
       helper.once("error", reject);
-      helper.once("exit", (...end) => {
-        resolve(end);
+      helper.once("exit", (...how) => {
+        resolve(how);
       });
     },
-  );
+  ).finally(() => {
+    end.removeEventListener("abort", stop);
+  });
+  end.throwIfAborted();
   if (status !== 0) throw new Error(`child failed(${String(status ?? signal)})`);
 }

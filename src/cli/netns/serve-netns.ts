@@ -33,6 +33,7 @@ type Reason = { readonly status: number } | { readonly signal: NodeJS.Signals };
 /** The first reason counts; signals are reasons. */
 class EndOfService {
   readonly reason: Promise<Reason>;
+  readonly #abort = new AbortController();
   #come: ((reason: Reason) => void) | undefined;
 
   constructor() {
@@ -46,8 +47,14 @@ class EndOfService {
     }
   }
 
+  /** For what must not be waited for when the end has come. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
   come(reason: Reason): void {
     this.#come?.(reason);
+    this.#abort.abort();
   }
 }
 
@@ -56,7 +63,33 @@ export async function serveNetns(options: NetnsOptions): Promise<number> {
   const descriptors = new CallerDescriptors(options);
   for (const warning of options.warnings) say(`${warning}\n`);
   const end = new EndOfService();
-  const guest = await openGuest(descriptors.checked(options));
+  descriptors.watchExit(() => {
+    complain("exitfd event");
+    end.come({ status: 0 });
+  });
+  const guest = await openGuest(descriptors.checked(options), end.signal).catch(
+    (error: unknown) => {
+      if (end.signal.aborted) return undefined;
+      throw error;
+    },
+  );
+  if (guest) await serveGuest(guest, options, descriptors, end);
+  const ended = await end.reason;
+  if ("status" in ended) {
+    complain("do_slirp is exiting");
+    return ended.status;
+  }
+  // As if we had not listened to it: the caller sees that we died of it.
+  process.kill(process.pid, ended.signal);
+  return 1;
+}
+
+async function serveGuest(
+  guest: NetBackend,
+  options: NetnsOptions,
+  descriptors: CallerDescriptors,
+  end: EndOfService,
+): Promise<void> {
   await using slirp = await openStack(options);
   const cable = new BackendCable(guest, slirp, {
     onError: (error) => {
@@ -67,29 +100,18 @@ export async function serveNetns(options: NetnsOptions): Promise<number> {
   });
   say(startText(options));
   const api = await serveApi(options, slirp);
-  descriptors.watchExit(() => {
-    complain("exitfd event");
-    end.come({ status: 0 });
-  });
   if (options.enableSeccomp) {
     filterSystemCalls();
     say("seccomp: only the system calls that a running network needs are left\n");
   }
   descriptors.tellReady();
-  const ended = await end.reason;
+  await end.reason;
   await api?.close();
   cable.close();
   await guest.close();
-  if ("status" in ended) {
-    complain("do_slirp is exiting");
-    return ended.status;
-  }
-  // As if we had not listened to it: the caller sees that we died of it.
-  process.kill(process.pid, ended.signal);
-  return 1;
 }
 
-async function openGuest(options: NetnsOptions): Promise<NetBackend> {
+async function openGuest(options: NetnsOptions, end: AbortSignal): Promise<NetBackend> {
   const { target, tapName } = options;
   if (target.kind === "tapfd") {
     if (options.enableSandbox) enterSandbox(options, target.fd);
@@ -98,9 +120,9 @@ async function openGuest(options: NetnsOptions): Promise<NetBackend> {
   if (target.kind === "bess") {
     if (options.enableSandbox) enterSandbox(options, undefined);
     complain(`Waiting for connection to ${target.path}`);
-    return new PacketSocket(await acceptBess(target.path), `bess:${target.path}`);
+    return new PacketSocket(await acceptBess(target.path, end), `bess:${target.path}`);
   }
-  const fd = await openNamespaceTap(target, options);
+  const fd = await openNamespaceTap(target, options, end);
   complain(`received tapfd=${String(fd)} for ${tapName}`);
   if (options.enableSandbox) enterSandbox(options, fd);
   return openTap({ fd });

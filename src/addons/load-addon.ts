@@ -5,14 +5,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { ErrorCode, SlirpError } from "../errors.js";
-
-/** The package's folder, seen from `dist/addons` as from `src/addons`. */
-const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
-
-/** A folder that has addons of one's own, before all others: another build of them, say. */
-const FOLDER_VARIABLE = "SLIRP_WASM_ADDONS";
+import { nativeFileMissing, nativeFolders } from "./native-files.js";
 
 /** What every addon has for descriptors from another process; see native/pass-descriptor.h. All throw Errors with the system's `code`. */
 export interface DescriptorCalls {
@@ -35,7 +28,7 @@ export function loadAddon(name: string): unknown {
   if (known !== undefined) return known;
   const tried: string[] = [];
   let cause: unknown;
-  for (const path of candidatePaths(name)) {
+  for (const path of nativeFolders().map((folder) => join(folder, `${name}.node`))) {
     if (!existsSync(path)) {
       tried.push(`${path} is not there`);
       continue;
@@ -49,19 +42,5 @@ export function loadAddon(name: string): unknown {
       tried.push(`${path} cannot be loaded (${error instanceof Error ? error.message : "?"})`);
     }
   }
-  const remedy =
-    "on Linux it is built by `node scripts/set-up.mjs --only native-addons` in a checkout; " +
-    `${FOLDER_VARIABLE} names a folder that has it`;
-  const text = `the native addon ${name}.node for ${platform()} is not to be had: ${tried.join("; ")}; ${remedy}`;
-  throw new SlirpError(ErrorCode.addonUnavailable, text, { cause });
-}
-
-function platform(): string {
-  return `${process.platform}-${process.arch}`;
-}
-
-function candidatePaths(name: string): string[] {
-  const folder = process.env[FOLDER_VARIABLE];
-  const own = folder === undefined || folder === "" ? [] : [join(folder, `${name}.node`)];
-  return [...own, join(PACKAGE, "prebuilds", platform(), `${name}.node`)];
+  throw nativeFileMissing(`the native addon ${name}.node`, tried, cause);
 }

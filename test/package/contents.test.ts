@@ -4,6 +4,7 @@ import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/co
 import { publint } from "publint";
 import { describe, expect, it } from "vitest";
 import { ROOT, runProgram } from "../house/scratch.js";
+import { NATIVE_FILES, NATIVE_FOLDER, whyNoNativeFiles } from "../support/native-files.js";
 import { shareInstalledProject } from "./installed-project.js";
 
 /** What a package may hold: all of it is needed by who installs it. */
@@ -14,9 +15,10 @@ const WANTED = [
   /^dist\/([a-z0-9-]+\/)*[a-z0-9-]+\.(js|js\.map|d\.ts)$/,
   /^wasm\/out\/slirp\.wasm$/,
   /^wasm\/out\/[a-z-]+\.d\.ts$/,
-  // Native addons, where they were built.
+  // Native addons, and the program that goes with them.
   /^prebuilds\/[a-z0-9-]+\/[a-z-]+(\.node)?$/,
-  /^prebuilds\/linux-x64\/[a-z-]+(\.node)?$/,
+  // Which libslirp the module is.
+  /^vendor\/libslirp\/source\.json$/,
 ];
 const NOTICES = ["LICENSE", "wasm/out/libslirp.COPYRIGHT"];
 
@@ -43,6 +45,13 @@ describe("the packed file", () => {
       (name) => !NOTICES.includes(name) && !WANTED.some((wanted) => wanted.test(name)),
     );
     expect(stray).toEqual([]);
+  });
+
+  it("holds all native files where they were built", async (context) => {
+    const missing = whyNoNativeFiles();
+    if (missing !== undefined) context.skip(missing);
+    const expected = NATIVE_FILES.map((name) => `${NATIVE_FOLDER}/${name}`);
+    expect(await list()).toEqual(expect.arrayContaining(expected));
   });
 
   it("holds no JavaScript whose source is gone", async () => {

@@ -13,6 +13,7 @@ import { fstatSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nativeFolders } from "../../addons/native-files.js";
 import { loadNetnsAddon, netnsHelperPath } from "../../backends/netns-addon.js";
 import { formatNetnsOptions, type NetnsOptions } from "./netns-options.js";
 
@@ -31,7 +32,7 @@ const DEVICES = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
 export function enterSandbox(options: NetnsOptions, tapFd: number | undefined): never {
   const helper = netnsHelperPath();
   const node = realpathSync(process.execPath);
-  const own = [node, PACKAGE, ...packageFolders()];
+  const own = [node, PACKAGE, ...packageFolders(), ...nativeFolders()];
   const read = [...SYSTEM, ...CONFIGURATION, ...resolverFolder(), ...OWN_STATE, ...own];
   const sockets = [options.apiSocketPath, options.target.kind === "bess" && options.target.path];
   const words = [

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
-import { NetnsProcess, PROGRAMS } from "../support/netns-program.js";
+import { NetnsProcess, OURS, PROGRAMS } from "../support/netns-program.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const BRIDGE = `
@@ -68,11 +68,47 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("a User Mode Linux's socket", (
       const script = `curl -sS --max-time 60 ${url} | sha256sum`;
       expect((await guest.run("sh", "-c", script)).slice(0, 64)).toBe(file.sha256);
       if (program === PROGRAMS[0]) {
+        expect(existsSync(path)).toBe(false);
         bridge.kill("SIGKILL");
         expect((await process.ended()).status).toBe(0);
       }
     } finally {
       bridge.kill("SIGKILL");
+    }
+  });
+
+  describe("that nobody has come to", () => {
+    // slirp4netns is not asked: it leaves a process there that waits on, and the exit descriptor unread.
+    async function wait(words: readonly string[]): Promise<NetnsProcess> {
+      const path = join(folder, "bess.sock");
+      const line = ["--target-type=bess", "--exit-fd=3", ...words, path];
+      const process = new NetnsProcess(OURS, line);
+      await waitUntil("there is a socket", () => existsSync(path));
+      return process;
+    }
+
+    for (const words of [[], ["--enable-sandbox", "--enable-seccomp"]]) {
+      const confined = `confined: [${words.join(" ")}]`;
+
+      it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+        `is taken away when the program dies of %s, ${confined}`,
+        async (signal) => {
+          await using process = await wait(words);
+          process.child.kill(signal);
+          expect(await process.ended()).toMatchObject({ status: null, signal });
+          expect(existsSync(join(folder, "bess.sock"))).toBe(false);
+        },
+      );
+
+      it(`is taken away when the exit descriptor is closed, ${confined}`, async () => {
+        await using process = await wait(words);
+        process.hangUp();
+        const { status, errorOutput } = await process.ended();
+        expect(status).toBe(0);
+        expect(errorOutput).toContain("exitfd event");
+        expect(errorOutput).toContain("do_slirp is exiting");
+        expect(existsSync(join(folder, "bess.sock"))).toBe(false);
+      });
     }
   });
 });

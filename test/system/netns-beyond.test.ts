@@ -1,25 +1,22 @@
 /**
- * What `slirp-wasm netns` does that Debian's slirp4netns does not: ports of IPv6, a TAP that is open already, bad requests survived.
+ * What `slirp-wasm netns` does that Debian's slirp4netns does not: ports of IPv6, bad requests survived.
  */
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
 import { findFreePort } from "../support/free-port.js";
-import { HostHttpServer } from "../support/host/http-server.js";
 import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { askApi, NetnsProcess, OURS } from "../support/netns-program.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const ECHO = `
   import { createServer } from "node:net";
-  import { execFileSync } from "node:child_process";
-import { createSocket } from "node:dgram";
+  import { createSocket } from "node:dgram";
   createServer((socket) => socket.pipe(socket)).listen(80, "::");
   const udp = createSocket("udp6");
   udp.on("message", (bytes, { port, address }) => udp.send(bytes, port, address));
@@ -82,28 +79,6 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("slirp-wasm netns", () => {
       expect(process.errorOutput).not.toMatch(/Error/);
     } finally {
       echo.kill("SIGKILL");
-    }
-  });
-
-  it("uses a TAP that is open already", async () => {
-    const addon = loadTapAddon();
-    const namespace = openSync(guest.path("net"), "r");
-    const fd = addon.openTun("/dev/net/tun", namespace);
-    closeSync(namespace);
-    try {
-      addon.setInterface(fd, "tap5", TunFlag.tap | TunFlag.noPacketInformation);
-      await guest.run("ip", "address", "add", "10.0.2.100/24", "dev", "tap5");
-      await guest.run("ip", "link", "set", "tap5", "up");
-      await using server = await HostHttpServer.start();
-      await using process = await NetnsProcess.start(OURS, ["--netns-type=tapfd", "5"], {
-        fds: [fd],
-      });
-      const url = `http://10.0.2.2:${String(server.port)}/random/1000/x`;
-      expect(await guest.status("curl", "-sf", "--max-time", "30", "-o", "/dev/null", url)).toBe(0);
-      process.hangUp();
-      expect((await process.ended()).status).toBe(0);
-    } finally {
-      closeSync(fd);
     }
   });
 

@@ -44,8 +44,11 @@ export interface TapOptions extends TapLinkOptions {
   readonly fd?: number;
   /** The same for each queue of one device: 1 to 1024 of them. */
   readonly fds?: readonly number[];
-  /** A program that opens the device and hands it over, as QEMU's bridge helper does: its path, or a command line. */
-  readonly helper?: string;
+  /**
+   * A program that opens the device and hands it over, as QEMU's bridge helper does: its path, or, with a space in it, a command line for the
+   * shell. As in QEMU it is given `--use-vnet --fd=N --br=BRIDGE`, a command line that has a `--br=` only the first two. `true`: QEMU's own.
+   */
+  readonly helper?: string | true;
 
   /** Queues of the device, 1 to 256. Default 1. */
   readonly queues?: number;
@@ -69,7 +72,7 @@ export interface TapOptions extends TapLinkOptions {
   readonly vhost?: boolean | "auto";
   /** A descriptor of `/dev/vhost-net` that was opened elsewhere. As with `fd`, the backend's once it is open. */
   readonly vhostFd?: number;
-  /** As `vhostFd`, one for each queue. */
+  /** As `vhostFd`, one for each of `fds`, beside which alone it may stand. */
   readonly vhostFds?: readonly number[];
   /** The file of vhost-net. Default `/dev/vhost-net`. */
   readonly vhostPath?: string;

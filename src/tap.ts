@@ -3,11 +3,12 @@
  *
  *     const tap = await openTap({ name: "tap0" });
  *
- * Who imports it can open them by name, too: `openBackend("tap0")`, `openBackend("tap:ifname=tap0,netns=blue")`.
+ * Who imports it can open them by name, too: `openBackend("tap0")`, `openBackend("tap:ifname=tap0,netns=blue")`,
+ * `openBackend("bridge,br=br0")`.
  */
 import { registerBackend } from "./backends/registry.js";
 import { openTap } from "./backends/tap.js";
-import { parseTapName } from "./config/index.js";
+import { parseNetdevBridge, parseTapName } from "./config/index.js";
 
 export { openTap, openTapQueues, type OpenTapOptions } from "./backends/tap.js";
 export { TapBackend } from "./backends/tap-backend.js";
@@ -24,6 +25,12 @@ export type { LinkState } from "./backends/tap-link-watch.js";
 export type { OffloadSwitches } from "./backends/tap-offloads.js";
 export type { TapVhostDetails } from "./backends/tap-vhost.js";
 export type { TapLinkOptions, TapOptions } from "./tap-options.js";
+
+registerBackend({
+  prefixes: ["bridge"],
+  usage: "bridge,br=br0",
+  open: (name, { signal }) => openTap({ ...parseNetdevBridge(name), ...(signal && { signal }) }),
+});
 
 registerBackend({
   prefixes: ["tap", "vmnet"],

@@ -47,6 +47,7 @@ const registered = new Map<string, BackendKind>();
 
 /** Kinds that have an entry of their own, so that an error can tell what to import. */
 const KNOWN_ENTRIES: Readonly<Record<string, string>> = {
+  bridge: "slirp-wasm/tap",
   tap: "slirp-wasm/tap",
   vmnet: "slirp-wasm/tap",
 };

@@ -48,7 +48,8 @@ export class TapDevice {
   #enabled = true;
 
   /**
-   * Puts what a device remembers of its last user to a known state. A header whose length is given keeps it.
+   * Puts what a device remembers of its last user to a known state: no offloads, the header's length and byte order, no steering program, the
+   * cable in. A header whose length is given keeps it. What the interface was given from outside (addresses, filters) stays.
    * @throws SlirpError `deviceFailed`
    */
   constructor(addon: TapAddon, { fd, name, flags }: TapDescriptor, pinnedHeader?: HeaderLength) {
@@ -58,11 +59,16 @@ export class TapDevice {
     this.hasHeader = (flags & TunFlag.header) !== 0;
     this.isMultiQueue = (flags & TunFlag.multiQueue) !== 0;
     this.#pinnedHeader = pinnedHeader;
+    this.#reset(TunRequest.setSteering, -1, "its steering program cannot be taken away");
+    this.#reset(TunRequest.setCarrier, 1, "its carrier cannot be set");
     if (!this.hasHeader) return;
     const header = pinnedHeader ?? PLAIN_HEADER_BYTES;
     this.#control(TunRequest.setOffload, 0, "its offloads cannot be switched off");
     this.#control(TunRequest.setHeaderLength, header, "its header cannot be set");
     this.#kernelHeader = header;
+    // Without either the fields are in the machine's own byte order.
+    this.#reset(TunRequest.setBigEndian, 0, "its header's byte order cannot be set");
+    this.#reset(TunRequest.setLittleEndian, 1, "its header's byte order cannot be set");
   }
 
   /** Bytes before each frame in the kernel. */
@@ -239,6 +245,16 @@ export class TapDevice {
     }
     this.#kernelHeader = length;
     return true;
+  }
+
+  /** What the kernel does not know, nobody can have set. */
+  #reset(request: TunRequest, value: number, problem: string): void {
+    try {
+      this.#addon.control(this.#fd, request, value);
+    } catch (cause) {
+      if (codeOf(cause) === "EINVAL") return;
+      throw deviceError(`${this.#what}: ${problem}`, cause, REMEDY_OF_CONTROL[codeOf(cause)]);
+    }
   }
 
   #control(request: TunRequest, value: number, problem: string): number {

@@ -1,8 +1,10 @@
 /**
  * A TAP from a helper: a program with the right to open one and to put it into a bridge, which hands us the descriptor over a socket
- * (SCM_RIGHTS). The protocol is that of QEMU's bridge helper, so that an installed `qemu-bridge-helper` serves us too.
+ * (SCM_RIGHTS). The protocol is that of QEMU's bridge helper, so that an installed `qemu-bridge-helper` serves us too, and what serves
+ * QEMU serves us: it is asked for a device with virtio-net header, for the number of its end of the socket, and for a bridge.
  */
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapAddon } from "./tap-addon.js";
 
@@ -10,21 +12,27 @@ import type { TapAddon } from "./tap-addon.js";
 const DEFAULT_BRIDGE = "br0";
 /** The socket's number in the helper. */
 const SOCKET = 3;
+/** Where QEMU's own helper is: Debian, Arch and Alpine; Fedora and openSUSE; what was built by oneself. */
+const QEMU_HELPERS = [
+  "/usr/lib/qemu/qemu-bridge-helper",
+  "/usr/libexec/qemu-bridge-helper",
+  "/usr/local/libexec/qemu-bridge-helper",
+] as const;
 
 /** How to run a helper. */
 export interface HelperOptions {
-  readonly helper: string;
+  /** `true` for QEMU's own. */
+  readonly helper: string | true;
   readonly bridge?: string | undefined;
-  /** Ask for a device with virtio-net header. */
-  readonly vnetHeader: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Runs the helper and answers the descriptor that it sent. @throws SlirpError `deviceFailed`; the signal's reason */
 export async function openByHelper(addon: TapAddon, options: HelperOptions): Promise<number> {
+  const helper = options.helper === true ? findQemuHelper() : options.helper;
   const [ours, theirs] = addon.makeSocketPair();
   try {
-    const ending = runHelper(options, theirs);
+    const ending = runHelper({ ...options, helper }, theirs);
     addon.closeDescriptor(theirs);
     const { problem, words } = await ending;
     options.signal?.throwIfAborted();
@@ -32,19 +40,29 @@ export async function openByHelper(addon: TapAddon, options: HelperOptions): Pro
     const fd = addon.receiveDescriptor(ours);
     if (problem === undefined && fd >= 0) return fd;
     if (fd >= 0) addon.closeDescriptor(fd);
-    const what = `the helper ${JSON.stringify(options.helper)} ${problem ?? "sent no descriptor"}`;
+    const what = `the helper ${JSON.stringify(helper)} ${problem ?? "sent no descriptor"}`;
     throw new SlirpError(ErrorCode.deviceFailed, words === "" ? what : `${what}: ${words}`);
   } finally {
     addon.closeDescriptor(ours);
   }
 }
 
+function findQemuHelper(): string {
+  const found = QEMU_HELPERS.find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  const text = `QEMU's bridge helper is not there (tried: ${QEMU_HELPERS.join(", ")}); install QEMU, or name a helper`;
+  throw new SlirpError(ErrorCode.deviceFailed, text);
+}
+
+/** What was found to be run. */
+type NamedHelper = HelperOptions & { readonly helper: string };
+
 interface HelperEnd {
   readonly problem: string | undefined;
   readonly words: string;
 }
 
-function runHelper(options: HelperOptions, socket: number): Promise<HelperEnd> {
+function runHelper(options: NamedHelper, socket: number): Promise<HelperEnd> {
   const [program, args] = commandLine(options);
   return new Promise((resolve) => {
     const { signal } = options;
@@ -69,15 +87,11 @@ function runHelper(options: HelperOptions, socket: number): Promise<HelperEnd> {
   });
 }
 
-/** As QEMU: what has a space in it is a command line for the shell, which is given the socket and, unless it says so itself, the bridge. */
-function commandLine({
-  helper,
-  bridge = DEFAULT_BRIDGE,
-  vnetHeader,
-}: HelperOptions): [string, string[]] {
-  const ask = [`--fd=${SOCKET}`, `--br=${bridge}`];
-  if (!/[ \t]/.test(helper)) return [helper, vnetHeader ? ["--use-vnet", ...ask] : ask];
-  const rest = helper.includes("--br=") ? ask.slice(0, 1) : ask;
+/** As QEMU: what has a space in it is a command line for the shell, which is given the same words, but the bridge only where it does not say one. */
+function commandLine({ helper, bridge = DEFAULT_BRIDGE }: NamedHelper): [string, string[]] {
+  const ask = ["--use-vnet", `--fd=${SOCKET}`, `--br=${bridge}`];
+  if (!/[ \t]/.test(helper)) return [helper, ask];
+  const rest = helper.includes("--br=") ? ask.slice(0, -1) : ask;
   return ["/bin/sh", ["-c", `${helper} ${rest.map(quoteForShell).join(" ")}`]];
 }
 

@@ -130,6 +130,13 @@ export function checkVhostOptions(options: TapOptions, queues: number): void {
   if (vhostFd !== undefined && vhostFds !== undefined) {
     refuse("vhostFd", "it says again, or otherwise, what vhostFds brings along", "leave one out");
   }
+  // As QEMU: a list of these goes with a list of queues, a single one with what is no list.
+  if (vhostFds !== undefined && options.fds === undefined) {
+    refuse("vhostFds", "it is there without fds", "add fds, or give vhostFd for a single queue");
+  }
+  if (vhostFd !== undefined && options.fds !== undefined) {
+    refuse("vhostFd", "it is for a single queue, and there is fds", "give vhostFds");
+  }
   const given = vhostFds?.length ?? (vhostFd === undefined ? undefined : 1);
   if (given !== undefined && vhostPath !== undefined) {
     refuse("vhostPath", "it says how to open what is given by descriptor", "leave one out");

@@ -67,15 +67,10 @@ export async function openTapQueues(options: OpenTapOptions = {}): Promise<TapBa
 
 async function openHelped(
   addon: TapAddon,
-  helper: string,
-  { bridge, vnetHeader = "auto", signal }: OpenTapOptions,
+  helper: string | true,
+  { bridge, signal }: OpenTapOptions,
 ): Promise<TapDescriptor> {
-  const fd = await openByHelper(addon, {
-    helper,
-    bridge,
-    signal,
-    vnetHeader: vnetHeader !== false,
-  });
+  const fd = await openByHelper(addon, { helper, bridge, signal });
   try {
     return adoptTapDescriptor(addon, fd);
   } catch (error) {

@@ -69,6 +69,7 @@ export function parseTapName(name: string): TapOptions {
 function readTapOptions(list: SourceText): TapOptions {
   const listed = readOptionList(list, LIST_FORM);
   refuseConflicts(listed);
+  refuseUnfitVhost(listed);
   const draft: TapDraft = {};
   for (const option of listed) {
     const row = TAP_ROWS.get(option.name.value);
@@ -77,9 +78,26 @@ function readTapOptions(list: SourceText): TapOptions {
   return draft;
 }
 
+function findOption(listed: readonly ListedOption[], name: string): ListedOption | undefined {
+  return listed.find((option) => option.name.value === name);
+}
+
+/** As QEMU: a list of vhost-net's descriptors goes with a list of queues, a single one with what is no list. */
+function refuseUnfitVhost(listed: readonly ListedOption[]): void {
+  const [fds, single, list] = ["fds", "vhostfd", "vhostfds"].map((name) =>
+    findOption(listed, name),
+  );
+  if (list && !fds) {
+    const problem = 'the option "vhostfds" is there without "fds"';
+    throw list.name.error(problem, 'add "fds", or write "vhostfd" for a single queue');
+  }
+  if (!single || !fds) return;
+  const problem = 'the option "vhostfd" is for a single queue, and there is "fds"';
+  throw single.name.error(problem, 'write "vhostfds"');
+}
+
 function refuseConflicts(listed: readonly ListedOption[]): void {
-  const find = (name: string): ListedOption | undefined =>
-    listed.find((option) => option.name.value === name);
+  const find = (name: string): ListedOption | undefined => findOption(listed, name);
   for (const [source, excluded] of EXCLUDED) {
     if (!find(source)) continue;
     const beside = excluded.map(find).find((option) => option !== undefined);

@@ -106,7 +106,12 @@ const QEMU_ROWS: [string, TapRow][] = [
   ["script", text("/etc/qemu-ifup", "upScript")],
   ["downscript", text("/etc/qemu-ifdown", "downScript")],
   ["br", text("br0", "bridge")],
-  ["helper", text("/usr/lib/qemu/qemu-bridge-helper", "helper")],
+  [
+    "helper",
+    row("/usr/lib/qemu/qemu-bridge-helper", (value, draft) => {
+      draft.helper = readText(value);
+    }),
+  ],
   ["sndbuf", row("1M", readSendBuffer)],
   [
     "vnet_hdr",

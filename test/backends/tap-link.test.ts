@@ -239,9 +239,16 @@ describeTap("a helper", (test) => {
         ...failed,
         message: /helper.*ended with status 1: .*denied/,
       });
-      const line = `${script} --use-vnet --br=br7`;
-      const other = await world.open({ helper: line });
-      expect((await describeInterface(world, other.interfaceName)).master).toBe("br7");
+      // As QEMU, which adds to a command line what is not in it.
+      for (const [line, bridge] of [
+        [`${script} --br=br7`, "br8"],
+        [`exec ${script}`, "br7"],
+      ] as const) {
+        const other = await world.open({ helper: line, bridge });
+        expect((await describeInterface(world, other.interfaceName)).master).toBe("br7");
+        expect(other.device.hasHeader, line).toBe(true);
+        expect(other.capabilities(12), line).toBe(tap.capabilities(12));
+      }
     });
   });
 

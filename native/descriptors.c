@@ -177,6 +177,24 @@ napi_value get_device_namespace(napi_env env, napi_callback_info info)
     return namespace_fd < 0 ? throw_errno(env, errno, "TUNGETDEVNETNS") : make_int32(env, namespace_fd);
 }
 
+napi_value get_hardware_address(napi_env env, napi_callback_info info)
+{
+    enum { BYTES = 6 };
+    napi_value arguments[1], buffer, array;
+    void *bytes;
+    struct ifreq request = {0};
+    int32_t fd;
+    if (!read_arguments(env, info, 1, arguments, NULL) || !read_int32(env, arguments[0], &fd))
+        return NULL;
+    if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+        return throw_errno(env, errno, "SIOCGIFHWADDR");
+    if (napi_create_arraybuffer(env, BYTES, &bytes, &buffer) != napi_ok ||
+        napi_create_typedarray(env, napi_uint8_array, BYTES, buffer, 0, &array) != napi_ok)
+        return NULL;
+    memcpy(bytes, request.ifr_hwaddr.sa_data, BYTES);
+    return array;
+}
+
 napi_value prepare_descriptor(napi_env env, napi_callback_info info)
 {
     napi_value arguments[1];

@@ -22,6 +22,9 @@ napi_value control_tun(napi_env env, napi_callback_info info);
 /* getDeviceNamespace(fd): a descriptor of the network namespace that the interface is in. */
 napi_value get_device_namespace(napi_env env, napi_callback_info info);
 
+/* getHardwareAddress(fd): SIOCGIFHWADDR of the interface, wherever it is; a Uint8Array of six bytes. */
+napi_value get_hardware_address(napi_env env, napi_callback_info info);
+
 /* prepareDescriptor(fd): makes a descriptor that came from elsewhere non-blocking and closed by exec. */
 napi_value prepare_descriptor(napi_env env, napi_callback_info info);
 

@@ -20,6 +20,7 @@ NAPI_MODULE_INIT()
         FUNCTION("getInterface", get_interface),
         FUNCTION("control", control_tun),
         FUNCTION("getDeviceNamespace", get_device_namespace),
+        FUNCTION("getHardwareAddress", get_hardware_address),
         FUNCTION("prepareDescriptor", prepare_descriptor),
         FUNCTION("closeDescriptor", close_descriptor),
         FUNCTION("makeSocketPair", make_socket_pair),

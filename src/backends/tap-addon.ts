@@ -86,6 +86,8 @@ export interface TapAddon extends DescriptorCalls {
   getInterface(fd: number): { readonly name: string; readonly flags: number };
   control(fd: number, request: TunRequest, value: number): number;
   getDeviceNamespace(fd: number): number;
+  /** Needs no right, whichever namespace the interface is in. */
+  getHardwareAddress(fd: number): Uint8Array;
   prepareDescriptor(fd: number): number;
 }
 

@@ -247,7 +247,7 @@ export class TapBackend implements NetBackend {
     return this;
   }
 
-  /** Whether the interface is up, as of the last message of the kernel. */
+  /** Whether the interface is up, as of the last message of the kernel; `down` where one may not know (another's namespace). */
   get linkState(): LinkState {
     return this.#watch.state;
   }

@@ -2,8 +2,9 @@
  * What happens to a TAP's interface besides its frames: whether it is up, that it was deleted, and how many frames the kernel dropped on
  * their way to us.
  *
- * A descriptor may be attached to an interface of another network namespace, and the interface may be moved to one while it is open; the
- * kernel tells which one it is in. The watch never keeps the process alive.
+ * A descriptor may be attached to an interface of another network namespace, and the interface may be moved to one while it is open. Which
+ * one it is in the kernel tells only who administers that. Others look for it in their own, where another interface may have its name: it
+ * is the one that is meant only with its MAC address. The watch never keeps the process alive.
  */
 import { PORT_ANSWERS, PortEvent, type FramePort, type TapAddon } from "./tap-addon.js";
 import type { TapDescriptor } from "./tap-descriptor.js";
@@ -45,7 +46,7 @@ export class LinkWatch {
     this.#settle();
   }
 
-  /** As of the last message of the kernel. */
+  /** As of the last message of the kernel; `down` where nothing is known. */
   get state(): LinkState {
     return this.#state;
   }
@@ -99,6 +100,7 @@ export class LinkWatch {
       const monitor = this.#openMonitor(opened.monitorFd);
       try {
         const link = findLink(socket, this.#addon.getInterface(this.#fd).name);
+        if (!opened.isOfDevice) assertSameMac(link, this.#addon.getHardwareAddress(this.#fd));
         this.#place = { socket, monitor, index: link.index, dropsBefore: link.droppedOnSend };
         this.#state = link.isUp ? "up" : "down";
       } catch (error) {
@@ -164,8 +166,20 @@ export class LinkWatch {
   }
 }
 
+interface OpenSockets {
+  readonly socket: RouteSocket;
+  readonly monitorFd: number;
+  /** Whether they are known to be in the device's namespace. */
+  readonly isOfDevice: boolean;
+}
+
+function assertSameMac({ name, mac }: Link, wanted: Uint8Array): void {
+  if (mac.length === wanted.length && mac.every((byte, i) => byte === wanted[i])) return;
+  throw new Error(`${name} is another interface of that name`);
+}
+
 /** Sockets in the namespace that the device is in; where the kernel does not tell, in our own. */
-function openSocketsOf(addon: TapAddon, fd: number): { socket: RouteSocket; monitorFd: number } {
+function openSocketsOf(addon: TapAddon, fd: number): OpenSockets {
   let namespaceFd = -1;
   try {
     namespaceFd = addon.getDeviceNamespace(fd);
@@ -175,7 +189,8 @@ function openSocketsOf(addon: TapAddon, fd: number): { socket: RouteSocket; moni
   let socket: RouteSocket | undefined;
   try {
     socket = RouteSocket.openAt(addon, namespaceFd);
-    return { socket, monitorFd: addon.openNetlink(namespaceFd, LINK_GROUP) };
+    const monitorFd = addon.openNetlink(namespaceFd, LINK_GROUP);
+    return { socket, monitorFd, isOfDevice: namespaceFd >= 0 };
   } catch (error) {
     socket?.close();
     throw error;

@@ -54,9 +54,9 @@ export interface TapOptions extends TapLinkOptions {
   readonly queues?: number;
   /** The interface stays when it is closed. Default: as it is (new ones go). `false` makes one that stayed go. */
   readonly persistent?: boolean;
-  /** User who may open the interface without privileges, a number. Default: nobody. */
+  /** User who may open the interface without privileges, a number. Default: nobody. The kernel can only change it to another. */
   readonly owner?: number;
-  /** Group whose members may, a number. Default: none. */
+  /** Group whose members may, a number. Default: none. Likewise. */
   readonly group?: number;
   /**
    * Bytes of frames from the guest that the kernel holds (in a queueing discipline, say) before `send` answers mustWait; 1 or more. Default:
@@ -81,6 +81,10 @@ export interface TapOptions extends TapLinkOptions {
 
   /** Program that is run with the interface's name when it is there. Default: none. */
   readonly upScript?: string;
-  /** The same before it is closed. Default: none. */
+  /**
+   * The same before it is closed, and when opening fails after `upScript` would have been run. Who does not close has it run when the process
+   * exits or is ended by a signal that nobody listens to; not by SIGKILL, and for backends of a worker not by a signal nor `terminate()`.
+   * Default: none.
+   */
   readonly downScript?: string;
 }

@@ -1,7 +1,10 @@
 /**
  * Gives an interface its addresses, routes, MTU and the like over netlink, in VPP's order: MAC, bridge, IPv4, IPv6, up, default routes, MTU.
  *
- * All or nothing: each step that succeeds leaves behind how it is undone, and when one fails the ones before are, the last first.
+ * All or nothing: each step that succeeds leaves behind how it is undone, and when one fails the ones before are, the last first. At last
+ * the interface is given back what the kernel took from it by the way: addresses, routes, neighbours. What stays lost: of an interface that
+ * was up and is set down what the kernel had learned (neighbours, router advertisements), and routes over several interfaces; with an MTU
+ * below 1280 the settings under `/proc/sys/net/ipv6/conf`, too.
  */
 import type { IpAddress } from "../address.js";
 import { SlirpError } from "../errors.js";
@@ -14,6 +17,7 @@ import {
   writeLinkInfo,
   type Link,
 } from "./tap-link.js";
+import { LinkMemory } from "./tap-link-memory.js";
 import type { LinkSettings, NetworkAddress } from "./tap-link-options.js";
 import { MessageWriter, RequestFlag, type RouteSocket } from "./tap-netlink.js";
 
@@ -37,10 +41,11 @@ export type Undo = () => void;
 /**
  * Sets an interface up as wanted.
  * @returns what undoes all of it
- * @throws SlirpError `deviceFailed` that names the step; everything is then as before
+ * @throws SlirpError `deviceFailed` that names the step; everything is then as before, but for what is said at the top of the file
  */
 export function configureLink(socket: RouteSocket, name: string, settings: LinkSettings): Undo {
   const done: Undo[] = [];
+  let memory: LinkMemory | undefined;
   const undo = (): void => {
     for (const step of done.splice(0).reverse()) {
       try {
@@ -49,9 +54,11 @@ export function configureLink(socket: RouteSocket, name: string, settings: LinkS
         // The interface may be gone, and all that it had with it.
       }
     }
+    memory?.restore();
   };
   try {
     const before = findLink(socket, name);
+    memory = new LinkMemory(socket, before);
     for (const [what, run] of stepsOf(socket, before, settings)) {
       try {
         done.push(run());

@@ -2,6 +2,7 @@
  * Options of a TAP that exclude each other, and values that the kernel would misunderstand: refused before anything is opened. The
  * exclusions are QEMU's: what was opened elsewhere has been named, put into bridges and given its queues there.
  */
+import { readFileSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { checkVhostOptions } from "./tap-vhost.js";
@@ -44,6 +45,8 @@ export function checkTapOptions(options: TapOptions): void {
   checkVhostOptions(options, options.fds?.length ?? options.queues ?? 1);
   checkNumber("owner", options.owner, 0, MAX_ID);
   checkNumber("group", options.group, 0, MAX_ID);
+  checkMapped("owner", options.owner, "/proc/self/uid_map");
+  checkMapped("group", options.group, "/proc/self/gid_map");
   const { fds } = options;
   if (!fds) return;
   if (fds.length < 1 || fds.length > MAX_FDS) {
@@ -51,6 +54,27 @@ export function checkTapOptions(options: TapOptions): void {
   }
   const twice = fds.find((fd, i) => fds.indexOf(fd) !== i);
   if (twice !== undefined) throw refusal("fds", `${twice} is there twice`, "give each queue once");
+}
+
+/**
+ * Nobody but who is in our user namespace can own a device. It is found out before, as the kernel cannot take an owner away again when the
+ * group is refused. A line of the map (user_namespaces(7)) has the first number here, the first outside, and how many there are.
+ */
+function checkMapped(name: "owner" | "group", value: number | undefined, map: string): void {
+  if (value === undefined) return;
+  let lines: string[];
+  try {
+    lines = readFileSync(map, "latin1").trim().split("\n");
+  } catch {
+    // There are no user namespaces, or no /proc.
+    return;
+  }
+  const isThere = lines.some((line) => {
+    const [first = 0, , count = 0] = line.trim().split(/\s+/).map(Number);
+    return value >= first && value < first + count;
+  });
+  if (isThere) return;
+  throw refusal(name, `there is no ${value} in this user namespace`, `choose one that ${map} has`);
 }
 
 function checkNumber(name: OptionName, value: number | undefined, min: number, max: number): void {

@@ -3,6 +3,7 @@
  * with an exit status that counts.
  */
 import { execFile, spawnSync } from "node:child_process";
+import { onExit } from "signal-exit";
 import { ErrorCode, SlirpError } from "../errors.js";
 
 /** QEMU's word for "none". */
@@ -50,28 +51,33 @@ export function isScript(script: string | undefined): script is string {
   return script !== undefined && script !== NONE && script !== "";
 }
 
-/** The script for an interface's end. It is run once: when the backend is closed, or else when the process exits. */
+/**
+ * The script for an interface's end. It is run once: when the backend is closed, or else when the process (of a worker: its thread) exits, or
+ * is ended by a signal such as SIGTERM that nobody else listens to. Who listens decides what becomes of the process. Not run where nothing
+ * can be: by SIGKILL, when a worker is terminated, and, for a backend of a worker, by a signal.
+ */
 export class DownScript {
   readonly #script: string;
   readonly #interfaceName: string;
-  readonly #onExit = (): void => {
-    // Too late for anyone to be told how it ended.
-    spawnSync(this.#script, [this.#interfaceName], { stdio: "ignore" });
-  };
+  #disarm: (() => void) | undefined;
 
   constructor(script: string, interfaceName: string) {
     this.#script = script;
     this.#interfaceName = interfaceName;
   }
 
-  /** From now on the process's exit runs it. */
+  /** From now on the process's end runs it. */
   arm(): void {
-    process.once("exit", this.#onExit);
+    this.#disarm = onExit(() => {
+      // Too late for anyone to be told how it ended.
+      spawnSync(this.#script, [this.#interfaceName], { stdio: "ignore" });
+    });
   }
 
   /** It is not to be run any more. */
   cancel(): void {
-    process.off("exit", this.#onExit);
+    this.#disarm?.();
+    this.#disarm = undefined;
   }
 
   /** Runs it now. @throws SlirpError `deviceFailed` unless it ends with status 0 */

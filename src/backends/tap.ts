@@ -5,7 +5,7 @@ import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { loadTapAddon, TunFlag, type TapAddon } from "./tap-addon.js";
 import { TapBackend } from "./tap-backend.js";
-import { configureLink, type Undo } from "./tap-configure.js";
+import { configureLink } from "./tap-configure.js";
 import {
   adoptTapDescriptor,
   openTapDescriptor,
@@ -124,39 +124,56 @@ async function setUp(
   descriptors: readonly TapDescriptor[],
   { options, settings, areOurs }: SetUp,
 ): Promise<TapBackend[]> {
-  const { signal, upScript, downScript, namespace } = options;
   const { name } = descriptors[0]!;
-  let plan: VhostPlan | undefined;
-  let backends: TapBackend[] = [];
+  const undo: (() => unknown)[] = [];
   let socket: RouteSocket | undefined;
-  let undoLink: Undo | undefined;
   try {
+    if (areOurs) undo.push(() => descriptors.forEach(({ fd }) => addon.closeDescriptor(fd)));
     if (settings && !isEmptySettings(settings)) {
-      socket = RouteSocket.open(addon, namespace);
-      undoLink = configureLink(socket, name, settings);
+      socket = RouteSocket.open(addon, options.namespace);
+      undo.push(configureLink(socket, name, settings));
     }
-    if (isScript(upScript)) await runScript(upScript, name);
-    signal?.throwIfAborted();
-    const down = isScript(downScript) ? new DownScript(downScript, name) : undefined;
-    plan = planVhost(addon, options, descriptors.length);
-    backends = makeBackends(addon, descriptors, {
-      plan,
-      down,
-      isRequired: readVhostMode(options) === true,
-    });
+    const down = await runUpScript(name, options);
+    if (down) undo.push(() => down.run());
+    options.signal?.throwIfAborted();
+    const plan = planVhost(addon, options, descriptors.length);
+    undo.push(plan.giveBack);
+    const isRequired = readVhostMode(options) === true;
+    const backends = makeBackends(addon, descriptors, { plan, down, isRequired });
+    undo.push(() => backends.forEach((backend) => backend.abandon()));
     for (const { device } of backends) device.setSendBuffer(options.sendBufferBytes);
     applyOwnership(backends[0]!.device, options);
     down?.arm();
     return backends;
   } catch (error) {
-    undoLink?.();
-    for (const backend of backends) backend.abandon();
-    plan?.giveBack();
-    if (areOurs) for (const { fd } of descriptors) addon.closeDescriptor(fd);
-    throw error;
+    throw await undoAll(undo, error);
   } finally {
     socket?.close();
   }
+}
+
+/** The last first. Answers the error, with what else went wrong behind it. */
+async function undoAll(steps: readonly (() => unknown)[], error: unknown): Promise<unknown> {
+  let failure = error;
+  for (const step of [...steps].reverse()) {
+    try {
+      await step();
+    } catch (also) {
+      if (!(failure instanceof SlirpError) || !(also instanceof SlirpError)) continue;
+      const text = `${failure.message}; and ${also.message}`;
+      failure = new SlirpError(failure.code, text, { cause: failure.cause });
+    }
+  }
+  return failure;
+}
+
+/** Answers the script for the interface's end, which is owed from then on. */
+async function runUpScript(
+  name: string,
+  { upScript, downScript }: TapOptions,
+): Promise<DownScript | undefined> {
+  if (isScript(upScript)) await runScript(upScript, name);
+  return isScript(downScript) ? new DownScript(downScript, name) : undefined;
 }
 
 /** Backends on vhost-net where that is planned, or else, where it is not required, without. */

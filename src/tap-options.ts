@@ -40,7 +40,10 @@ export interface TapOptions extends TapLinkOptions {
   /** Fail where the interface is there already, instead of attaching to it. Default false. */
   readonly exclusive?: boolean;
 
-  /** A descriptor that is attached to a TAP already. It is the backend's from then on; when opening fails it stays the caller's. */
+  /**
+   * A descriptor that is attached to a TAP already. It is the backend's from then on; when opening fails it stays the caller's.
+   * Offloads, header, byte order, carrier and steering are as of a new device then, whatever they were.
+   */
   readonly fd?: number;
   /** The same for each queue of one device: 1 to 1024 of them. */
   readonly fds?: readonly number[];

@@ -23,15 +23,32 @@ napi_value make_socket_pair(napi_env env, napi_callback_info info)
     return NULL;
 }
 
+/* Room for two: a message with more than the one that is meant is noticed. What finds no room the kernel closes itself. */
+#define ROOM 2
+
+/* How many descriptors came with a message; `fds` has them. */
+static size_t list_descriptors(struct msghdr *message, int fds[ROOM])
+{
+    size_t count = 0;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t bytes = part->cmsg_len - CMSG_LEN(0);
+        for (size_t at = 0; at + sizeof(int) <= bytes && count < ROOM; at += sizeof(int))
+            memcpy(&fds[count++], CMSG_DATA(part) + at, sizeof(int));
+    }
+    return count;
+}
+
 napi_value receive_descriptor(napi_env env, napi_callback_info info)
 {
     napi_value arguments[1];
     int32_t socket_fd;
-    int fd = -1;
+    int fds[ROOM];
     char byte;
     struct iovec piece = {&byte, 1};
     union {
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(ROOM * sizeof(int))];
         struct cmsghdr aligned;
     } control;
     struct msghdr message = {
@@ -44,11 +61,15 @@ napi_value receive_descriptor(napi_env env, napi_callback_info info)
         return NULL;
     if (recvmsg(socket_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
         return throw_errno(env, errno, "recvmsg");
-    const struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-    if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
-        rights->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    return make_int32(env, fd);
+    size_t count = list_descriptors(&message, fds);
+    if (count == 1 && (message.msg_flags & MSG_CTRUNC) == 0)
+        return make_int32(env, fds[0]);
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+    if (count == ROOM)
+        return throw_errno(env, EPROTO, "recvmsg");
+    /* There was room for what came, but not in the table of this process. */
+    return (message.msg_flags & MSG_CTRUNC) != 0 ? throw_errno(env, EMFILE, "recvmsg") : make_int32(env, -1);
 }
 
 napi_value close_descriptor(napi_env env, napi_callback_info info)

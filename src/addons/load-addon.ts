@@ -11,7 +11,7 @@ import { nativeFileMissing, nativeFolders } from "./native-files.js";
 export interface DescriptorCalls {
   /** Two ends of a unix stream. */
   makeSocketPair(): [ours: number, theirs: number];
-  /** -1 where the message that came has none. */
+  /** -1 where the message that came has none; several are an error (`EPROTO`), and closed. */
   receiveDescriptor(socketFd: number): number;
   /** Of one that an addon opened or received; Node's `close` warns of those. */
   closeDescriptor(fd: number): void;

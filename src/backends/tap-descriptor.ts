@@ -4,8 +4,10 @@
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapOptions } from "../tap-options.js";
 import { TunFlag, TunRequest, type TapAddon } from "./tap-addon.js";
+import { hasPacketInformation } from "./tap-details.js";
 import { deviceError } from "./tap-errors.js";
 import { withNamespace } from "./tap-namespace.js";
+import { RouteSocket } from "./tap-netlink.js";
 
 /** How a device is opened by name. */
 export type TapDeviceOptions = Pick<
@@ -104,7 +106,7 @@ export function adoptTapDescriptor(addon: TapAddon, fd: number): TapDescriptor {
       const text = `${what}: it is a TUN device, which has no Ethernet headers`;
       throw new SlirpError(ErrorCode.deviceFailed, text);
     }
-    if ((flags & TunFlag.noPacketInformation) === 0) {
+    if (putsPacketInformation(addon, fd, { name, flags })) {
       const text = `${what}: it puts 4 bytes before each frame; make it with IFF_NO_PI`;
       throw new SlirpError(ErrorCode.deviceFailed, text);
     }
@@ -112,6 +114,28 @@ export function adoptTapDescriptor(addon: TapAddon, fd: number): TapDescriptor {
     return { fd, name, flags };
   } catch (cause) {
     throw cause instanceof SlirpError ? cause : deviceError(what, cause);
+  }
+}
+
+/**
+ * Where the kernel's flag is not set it is so. Where it is set it may say instead that no socket filter is attached (IFF_NOFILTER has the
+ * number of IFF_NO_PI): then netlink knows, for who may ask it.
+ */
+function putsPacketInformation(
+  addon: TapAddon,
+  fd: number,
+  { name, flags }: { name: string; flags: number },
+): boolean {
+  if ((flags & TunFlag.noPacketInformation) === 0) return true;
+  let namespaceFd = -1;
+  try {
+    namespaceFd = addon.getDeviceNamespace(fd);
+    using socket = RouteSocket.openAt(addon, namespaceFd);
+    return hasPacketInformation(socket, name);
+  } catch {
+    return false;
+  } finally {
+    if (namespaceFd >= 0) addon.closeDescriptor(namespaceFd);
   }
 }
 

@@ -62,6 +62,7 @@ const TunAttribute = {
   owner: 1,
   group: 2,
   type: 3,
+  packetInformation: 4,
   header: 5,
   persistent: 6,
   multiQueue: 7,
@@ -115,6 +116,15 @@ export function findTap(socket: RouteSocket, name: string): TapDetails {
   throw new SlirpError(ErrorCode.deviceFailed, `the interface ${quoted} is no TAP`);
 }
 
+/** Whether the kernel puts 4 bytes with the protocol before each frame. @throws Error with the system's `code` */
+export function hasPacketInformation(socket: RouteSocket, name: string): boolean {
+  const { index } = findLink(socket, name);
+  const [answer] = socket.request(LinkMessage.get, 0, writeLinkInfo(index).bytes);
+  return (
+    answer !== undefined && readTun(answer.body)?.get(TunAttribute.packetInformation)?.[0] === 1
+  );
+}
+
 function withSocket<T>(namespace: string | undefined, use: (socket: RouteSocket) => T): T {
   using socket = RouteSocket.open(loadTapAddon(), namespace);
   return use(socket);
@@ -143,10 +153,8 @@ function readDetails(
   body: Uint8Array,
   addresses: ReadonlyMap<number, string[]>,
 ): TapDetails | undefined {
-  const info = nested(readAttributes(body, LINK_INFO_BYTES), LinkAttribute.linkInfo);
-  if (readText(info.get(InfoAttribute.kind) ?? new Uint8Array()) !== "tun") return undefined;
-  const tun = nested(info, InfoAttribute.data);
-  if (tun.get(TunAttribute.type)?.[0] !== TYPE_TAP) return undefined;
+  const tun = readTun(body);
+  if (tun?.get(TunAttribute.type)?.[0] !== TYPE_TAP) return undefined;
   const has = (type: number): boolean => tun.get(type)?.[0] === 1;
   const number = (type: number): number | undefined => {
     const bytes = tun.get(type);
@@ -169,6 +177,13 @@ function readDetails(
     queues: number(TunAttribute.queues) ?? 1,
     disabledQueues: number(TunAttribute.disabledQueues) ?? 0,
   };
+}
+
+/** What is particular to TUN and TAP interfaces; undefined for others. */
+function readTun(body: Uint8Array): Map<number, Uint8Array> | undefined {
+  const info = nested(readAttributes(body, LINK_INFO_BYTES), LinkAttribute.linkInfo);
+  const isTun = readText(info.get(InfoAttribute.kind) ?? new Uint8Array()) === "tun";
+  return isTun ? nested(info, InfoAttribute.data) : undefined;
 }
 
 function nested(

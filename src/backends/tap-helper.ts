@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { ErrorCode, SlirpError } from "../errors.js";
 import type { TapAddon } from "./tap-addon.js";
+import { codeOf } from "./tap-errors.js";
 
 /** What QEMU asks for where nothing is said. */
 const DEFAULT_BRIDGE = "br0";
@@ -37,10 +38,10 @@ export async function openByHelper(addon: TapAddon, options: HelperOptions): Pro
     const { problem, words } = await ending;
     options.signal?.throwIfAborted();
     // What it sent before it ended lies in the socket.
-    const fd = addon.receiveDescriptor(ours);
+    const [fd, refusal] = receive(addon, ours);
     if (problem === undefined && fd >= 0) return fd;
     if (fd >= 0) addon.closeDescriptor(fd);
-    const what = `the helper ${JSON.stringify(helper)} ${problem ?? "sent no descriptor"}`;
+    const what = `the helper ${JSON.stringify(helper)} ${problem ?? refusal}`;
     throw new SlirpError(ErrorCode.deviceFailed, words === "" ? what : `${what}: ${words}`);
   } finally {
     addon.closeDescriptor(ours);
@@ -56,6 +57,21 @@ function findQemuHelper(): string {
 
 /** What was found to be run. */
 type NamedHelper = HelperOptions & { readonly helper: string };
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  EPROTO: "sent several descriptors, where one is expected",
+  EMFILE: "sent a descriptor that this process has no room for (EMFILE)",
+};
+
+/** The descriptor that lies in the socket; where there is none, -1 and what the helper did instead. */
+function receive(addon: TapAddon, socket: number): [fd: number, refusal: string] {
+  const nothing = "sent no descriptor";
+  try {
+    return [addon.receiveDescriptor(socket), nothing];
+  } catch (cause) {
+    return [-1, REFUSALS[codeOf(cause)] ?? nothing];
+  }
+}
 
 interface HelperEnd {
   readonly problem: string | undefined;

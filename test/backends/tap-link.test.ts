@@ -1,17 +1,15 @@
 /**
- * What an interface is given over netlink, all or nothing; scripts and helpers.
+ * What an interface is given over netlink, all or nothing; and scripts.
  */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
-import { openTap } from "../../src/tap.js";
 import { asNobody } from "../support/guest-namespace.js";
 import { describeTap, type TapWorld } from "../support/describe-tap.js";
+import { withScript } from "../support/with-script.js";
 
 const failed = { code: ErrorCode.deviceFailed };
-const QEMU_HELPER = "/usr/lib/qemu/qemu-bridge-helper";
 
 interface AddressEntry {
   readonly ifname: string;
@@ -129,22 +127,6 @@ describeTap("an interface", (test) => {
   });
 });
 
-/** A script of its own, gone with the test. */
-async function withScript(
-  body: string,
-  use: (path: string, folder: string) => Promise<void>,
-): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "script-"));
-  const path = join(folder, "script");
-  writeFileSync(path, `#!/bin/sh\n${body}\n`);
-  chmodSync(path, 0o755);
-  try {
-    await use(path, folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 describeTap("scripts", (test) => {
   test("are run with the interface's name: one when it is there, one before it goes", async (world) => {
     const body = `echo "$1" >> "$(dirname "$0")/log"`;
@@ -215,49 +197,5 @@ describeTap("an ordinary user", (test) => {
     const [first, second] = (await world.namespace.run(...words)).trim().split("\n");
     expect(first).toBe("his0 up taken 0");
     expect(second).toMatch(/"other0" cannot be opened: EPERM.*owner/);
-  });
-});
-
-describeTap("a helper", (test) => {
-  test("that is QEMU's gives us a TAP in its bridge", async (world) => {
-    if (!existsSync(QEMU_HELPER)) throw new Error(`${QEMU_HELPER} is not there: QEMU is missing`);
-    await world.namespace.ip(`
-      link add br7 type bridge
-      link set br7 up`);
-    const { path } = world.namespace;
-    // It reads who may use which bridge from /etc/qemu, which it is given here as a folder of its own.
-    const body = `folder="$(dirname "$0")/etc"; mkdir -p "$folder"; echo allow br7 > "$folder/bridge.conf"
-      exec nsenter --net=${path} unshare --mount sh -c '
-        mkdir -p /etc/qemu 2>/dev/null; mount --bind "$0" /etc/qemu && shift 0; exec ${QEMU_HELPER} "$@"' "$folder" "$@"`;
-    await withScript(body, async (script) => {
-      const tap = await world.open({ helper: script, bridge: "br7" });
-      const entry = await describeInterface(world, tap.interfaceName);
-      expect(entry.master).toBe("br7");
-      expect(tap.device.hasHeader).toBe(true);
-      const refused = openTap({ helper: script, bridge: "br8" });
-      await expect(refused).rejects.toMatchObject({
-        ...failed,
-        message: /helper.*ended with status 1: .*denied/,
-      });
-      // As QEMU, which adds to a command line what is not in it.
-      for (const [line, bridge] of [
-        [`${script} --br=br7`, "br8"],
-        [`exec ${script}`, "br7"],
-      ] as const) {
-        const other = await world.open({ helper: line, bridge });
-        expect((await describeInterface(world, other.interfaceName)).master).toBe("br7");
-        expect(other.device.hasHeader, line).toBe(true);
-        expect(other.capabilities(12), line).toBe(tap.capabilities(12));
-      }
-    });
-  });
-
-  test("that sends nothing, or something else, is an error", async (world) => {
-    await withScript("exit 0", async (path) => {
-      const opening = world.open({ helper: path });
-      await expect(opening).rejects.toMatchObject({ ...failed, message: /sent no descriptor/ });
-    });
-    const missing = world.open({ helper: "/no/such/helper" });
-    await expect(missing).rejects.toMatchObject({ ...failed, message: /could not be run/ });
   });
 });

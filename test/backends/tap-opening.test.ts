@@ -1,38 +1,16 @@
 /**
  * How a TAP is come by, and what is said where it is not.
  */
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync, openSync, readlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { loadAddon } from "../../src/addons/load-addon.js";
-import { openTapDescriptor } from "../../src/backends/tap-descriptor.js";
-import { loadTapAddon } from "../../src/backends/tap-addon.js";
+import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
 import { ErrorCode } from "../../src/errors.js";
 import { openBackend } from "../../src/node.js";
 import { openTap, openTapQueues, type OpenTapOptions } from "../../src/tap.js";
 import { describeTap } from "../support/describe-tap.js";
+import { listOpenFiles } from "../support/open-files.js";
 
-/** What this process has open, each by what it is. */
-function openDescriptors(): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)];
-    } catch {
-      return [];
-    }
-  });
-}
-
-const countTuns = (): number => openDescriptors().filter((name) => name.includes("net/tun")).length;
+const countTuns = (): number => listOpenFiles().filter((name) => name.includes("net/tun")).length;
 const invalid = { code: ErrorCode.invalidConfiguration };
 const failed = { code: ErrorCode.deviceFailed };
 
@@ -104,7 +82,7 @@ describeTap("opening a TAP", (test) => {
 
   test("a thousand times in vain leaves no descriptor behind", async (world) => {
     await world.open({ name: "tap0" });
-    const before = openDescriptors().length;
+    const before = listOpenFiles().length;
     const { path } = world.namespace;
     const attempts: OpenTapOptions[] = [
       { name: "tap0", namespace: path },
@@ -118,7 +96,7 @@ describeTap("opening a TAP", (test) => {
         await expect(openTap(options)).rejects.toMatchObject(failed);
       }
     }
-    expect(openDescriptors().length).toBe(before);
+    expect(listOpenFiles().length).toBe(before);
   });
 
   test("can be called off", async (world) => {
@@ -178,54 +156,26 @@ describe("opening a TAP refuses", () => {
   });
 });
 
-describe("an addon", () => {
-  it("that is not there gives an error that lists what was tried", () => {
-    let message = "";
-    try {
-      loadAddon("no-such-addon");
-    } catch (error) {
-      expect(error).toMatchObject({ code: ErrorCode.addonUnavailable });
-      message = (error as Error).message;
-    }
-    expect(message).toMatch(/prebuilds.*no-such-addon\.node is not there/);
-    expect(message).toContain("native-addons");
-  });
+/** IFF_TUN. */
+const TUN = 0x0001;
 
-  it("that cannot be loaded says why", () => {
-    const folder = mkdtempSync(join(tmpdir(), "addons-"));
-    writeFileSync(join(folder, "broken.node"), "this is no addon");
-    process.env.SLIRP_WASM_ADDONS = folder;
-    try {
-      expect(() => loadAddon("broken")).toThrow(/broken\.node cannot be loaded \(/);
-    } finally {
-      delete process.env.SLIRP_WASM_ADDONS;
-      rmSync(folder, { recursive: true });
-    }
-  });
-});
-
-describeTap("an addon's functions", (test) => {
-  test("refuse what they are not meant to be given, and go on", async (world) => {
-    const addon = loadTapAddon() as unknown as Record<string, (...values: unknown[]) => unknown>;
-    const { fd } = await world.open();
-    for (const values of [[], [fd], ["x", 1, 2], [{}, {}, {}], [fd, 999, 0], [-1, 207, 0]]) {
-      expect(() => addon.control?.(...values)).toThrow();
-    }
-    expect(() => addon.openTun?.("a\0b", -1)).toThrow(/NUL/);
-    expect(() => addon.setInterface?.(fd, "x".repeat(99), 0)).toThrow(/too long/);
-    const descriptor = openTapDescriptor(loadTapAddon(), { namespace: world.namespace.path });
-    const Port = (addon as unknown as { FramePort: new (...values: unknown[]) => object })
-      .FramePort;
-    const numbers = new Uint32Array(8);
-    const bad = [
-      [],
-      [descriptor.fd, new Uint8Array(9), numbers, numbers, numbers, "no function", true],
-      [descriptor.fd, [], numbers, numbers, numbers, () => undefined, true],
-      [-1, new Uint8Array(9), numbers, numbers, numbers, () => undefined, true],
-    ];
-    for (const values of bad) expect(() => new Port(...values)).toThrow();
-    const { send } = Port.prototype as { send(frame: Uint8Array): number };
-    expect(() => send.call({}, new Uint8Array(60))).toThrow(/Illegal invocation/);
-    closeSync(descriptor.fd);
-  });
+describeTap("a descriptor of /dev/net/tun", (test) => {
+  for (const [what, flags, message] of [
+    ["of a TUN device", TUN | TunFlag.noPacketInformation, /a TUN device.*no Ethernet headers/],
+    ["with four bytes before each frame", TunFlag.tap, /4 bytes before each frame.*IFF_NO_PI/],
+    ["without an interface", undefined, /EBADFD.*never attached/],
+  ] as const) {
+    test(`${what} is refused, and stays open and the caller's`, async (world) => {
+      const addon = loadTapAddon();
+      const namespace = openSync(world.namespace.path, "r");
+      const fd = addon.openTun("/dev/net/tun", namespace);
+      closeSync(namespace);
+      if (flags !== undefined) addon.setInterface(fd, "odd0", flags);
+      const before = listOpenFiles();
+      await expect(openTap({ fd })).rejects.toMatchObject({ ...failed, message });
+      await expect(openTapQueues({ fds: [fd] })).rejects.toMatchObject({ ...failed, message });
+      expect(listOpenFiles()).toEqual(before);
+      addon.closeDescriptor(fd);
+    });
+  }
 });

@@ -173,15 +173,15 @@ static napi_value port_pause(napi_env env, napi_callback_info info)
     return napi_get_boolean(env, waited, &result) == napi_ok ? result : NULL;
 }
 
-/* setHeaders(kernelLength, nicLength, bigEndian). */
+/* setHeaders(kernelLength, nicLength, bigEndian, offloads). */
 static napi_value port_set_headers(napi_env env, napi_callback_info info)
 {
-    napi_value arguments[3];
-    uint32_t kernel_header, nic_header;
+    napi_value arguments[4];
+    uint32_t kernel_header, nic_header, offloads;
     bool big_endian;
-    struct port *port = enter(env, info, 3, arguments);
+    struct port *port = enter(env, info, 4, arguments);
     if (port == NULL || !read_uint32(env, arguments[0], &kernel_header) || !read_uint32(env, arguments[1], &nic_header) ||
-        !read_bool(env, arguments[2], &big_endian))
+        !read_bool(env, arguments[2], &big_endian) || !read_uint32(env, arguments[3], &offloads))
         return NULL;
     if ((kernel_header != 0 && kernel_header < KERNEL_HEADER) || kernel_header > MAX_HEADER ||
         (nic_header != 0 && nic_header < KERNEL_HEADER) || nic_header > MAX_HEADER)
@@ -189,6 +189,7 @@ static napi_value port_set_headers(napi_env env, napi_callback_info info)
     port->kernel_header = kernel_header;
     port->nic_header = nic_header;
     port->big_endian = big_endian;
+    port->offloads = offloads;
     return NULL;
 }
 

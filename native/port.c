@@ -1,11 +1,19 @@
 #include "port.h"
 
 #include <errno.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vhost-device.h"
+
+/* Of kernel 6.2. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
 
 /* Batches a turn: some hundred small frames, after which others on the event loop have theirs. */
 #define BATCHES_A_TURN 4
@@ -142,16 +150,28 @@ void fail(struct port *port, int error)
     emit(port, EVENT_FAILED, error);
 }
 
-/* Whether a frame without header says all: with a checksum that is not finished, or as a super-frame, it does not. */
-static bool is_plain(const struct port *port, const uint8_t *kernel_header)
+/* What a header leaves to the NIC, as TUN_F_… say it; more than there is for a kind that nobody knows. */
+static uint32_t needed_offloads(const uint8_t *header)
 {
-    return port->kernel_header == 0 || ((kernel_header[0] & 1) == 0 && kernel_header[1] == 0);
+    /* By the type of a long frame (linux/virtio_net.h). Datagrams of both IP versions are agreed on together. */
+    static const uint32_t by_type[] = {0,           TUN_F_TSO4, UINT32_MAX,
+                                       TUN_F_UFO,   TUN_F_TSO6, TUN_F_USO4 | TUN_F_USO6};
+    uint8_t type = header[1] & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+    uint32_t needed = type < sizeof by_type / sizeof *by_type ? by_type[type] : UINT32_MAX;
+    if ((header[1] & VIRTIO_NET_HDR_GSO_ECN) != 0)
+        needed |= TUN_F_TSO_ECN;
+    return (header[0] & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 ? needed | TUN_F_CSUM : needed;
 }
 
+/*
+ * Frames that the kernel queued before the NIC gave offloads up, or by what another queue of the device takes, are more than was agreed on:
+ * without a header, or with one that the NIC does not look at, they would pass for whole.
+ */
 bool is_readable(const struct port *port, size_t length, const uint8_t *kernel_header)
 {
     size_t shortest = port->ethernet ? ETHERNET_HEADER : 1;
-    return length >= shortest && length <= MAX_FRAME && (port->nic_header > 0 || is_plain(port, kernel_header));
+    return length >= shortest && length <= MAX_FRAME &&
+           (port->kernel_header == 0 || (needed_offloads(kernel_header) & ~port->offloads) == 0);
 }
 
 static void write_nic_header(const struct port *port, const uint8_t *kernel_header, uint8_t *target)

@@ -58,6 +58,8 @@ struct port {
     /* Header before a message in the kernel's memory, and in JavaScript's. */
     uint32_t kernel_header, nic_header;
     bool big_endian;
+    /* What the NIC takes unfinished: TUN_F_… */
+    uint32_t offloads;
     /* Whether messages are frames, which are never shorter than ETHERNET_HEADER. */
     bool ethernet;
     uint32_t unreadable;
@@ -107,7 +109,7 @@ void update_poll(struct port *port);
 void emit(struct port *port, enum event event, int32_t value);
 void fail(struct port *port, int error);
 void read_turn(struct port *port);
-/* Whether a message of that length can be handed on. */
+/* Whether a message of that length, with that header, can be handed on. */
 bool is_readable(const struct port *port, size_t length, const uint8_t *kernel_header);
 /* Puts the header that JavaScript is to see before a message, and notes the message, whose bytes the way has put behind it. */
 void note_message(const struct port *port, struct batch *batch, const uint8_t *kernel_header, size_t length);

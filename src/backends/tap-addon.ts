@@ -39,7 +39,8 @@ export interface FramePort {
   setReading(on: boolean): void;
   /** Stops reading, and waiting for room to write; answers whether it waited for that. */
   pause(): boolean;
-  setHeaders(kernelLength: number, nicLength: number, bigEndian: boolean): void;
+  /** `offloads` (of {@link TunOffload}): what the NIC takes unfinished. A frame that leaves more to be done is dropped and counted. */
+  setHeaders(kernelLength: number, nicLength: number, bigEndian: boolean, offloads: number): void;
   setReferenced(on: boolean): void;
   /** Frames that were taken and not passed on yet. Where that is not 0, the event `writable` tells when there are none. */
   drain(): number;

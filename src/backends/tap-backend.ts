@@ -29,6 +29,7 @@ import {
   type PortMemory,
   type TapAddon,
 } from "./tap-addon.js";
+import type { TapBackendParts } from "./tap-backend-parts.js";
 import { claimDescriptor, unclaimDescriptor, type TapDescriptor } from "./tap-descriptor.js";
 import { TapDevice } from "./tap-device.js";
 import { deviceError, errnoError } from "./tap-errors.js";
@@ -39,13 +40,6 @@ import { ReceiveArea } from "./tap-receive.js";
 import type { DownScript } from "./tap-script.js";
 import { TapTransmit } from "./tap-transmit.js";
 import { VHOST_HEADER_BYTES, type TapVhostDetails, type VhostQueue } from "./tap-vhost.js";
-
-/** What a backend has beside its descriptor. */
-export interface TapBackendParts {
-  readonly downScript?: DownScript | undefined;
-  /** vhost-net, or why frames go without. */
-  readonly vhost: VhostQueue | string;
-}
 
 /** A queue of a TAP device as a backend. Made by `openTap` and `openTapQueues`. */
 export class TapBackend implements NetBackend {
@@ -79,7 +73,11 @@ export class TapBackend implements NetBackend {
   readonly #drainWait = new DrainWait();
 
   /** The descriptors are the backend's from then on, unless this throws. The script is run before the device is closed. */
-  constructor(addon: TapAddon, descriptor: TapDescriptor, { downScript, vhost }: TapBackendParts) {
+  constructor(
+    addon: TapAddon,
+    descriptor: TapDescriptor,
+    { downScript, vhost, offloads }: TapBackendParts,
+  ) {
     claimDescriptor(descriptor.fd);
     this.#addon = addon;
     this.#downScript = downScript;
@@ -90,7 +88,7 @@ export class TapBackend implements NetBackend {
     this.name = `tap:${descriptor.name}`;
     try {
       const pinned = this.#vhost ? VHOST_HEADER_BYTES : undefined;
-      this.device = new TapDevice(addon, descriptor, pinned);
+      this.device = new TapDevice(addon, descriptor, pinned, offloads);
       this.#port = this.#openPort(addon, descriptor);
     } catch (cause) {
       unclaimDescriptor(descriptor.fd);
@@ -116,9 +114,7 @@ export class TapBackend implements NetBackend {
 
   #openPort(addon: TapAddon, descriptor: TapDescriptor): FramePort {
     const { bytes, offsets, lengths } = this.#batch;
-    const onEvent = (event: number, value: number): void => {
-      this.#onEvent(event, value);
-    };
+    const onEvent = this.#onEvent.bind(this);
     const memory: PortMemory = [bytes, offsets, lengths, this.#answers, onEvent];
     const way = { vhost: this.#vhost, hasHeader: this.device.hasHeader };
     return openTapPort(addon, descriptor, way, memory);
@@ -200,8 +196,8 @@ export class TapBackend implements NetBackend {
   setCapabilities(features: bigint, headerLength: HeaderLength): void {
     this.#assertOpen("setCapabilities");
     this.device.agree(features, headerLength);
-    if (!this.#peeked.reshape(this.#headerLength, headerLength))
-      this.#counters.countReceiveDrops(1);
+    const isKept = this.#peeked.reshape(headerLength, this.device.agreedOffloads);
+    if (!isKept) this.#counters.countReceiveDrops(1);
     this.#headerLength = headerLength;
     this.#transmit.headerLength = headerLength;
     this.#updateHeaders();
@@ -254,8 +250,7 @@ export class TapBackend implements NetBackend {
 
   /** @throws what the script for the end threw; everything is given back nevertheless */
   close(): Promise<void> {
-    this.#closing ??= this.#closeOnce();
-    return this.#closing;
+    return (this.#closing ??= this.#closeOnce());
   }
 
   /**
@@ -298,6 +293,7 @@ export class TapBackend implements NetBackend {
   }
 
   #closePort(keepDescriptor: boolean): void {
+    this.device.leave();
     unclaimDescriptor(this.#fd);
     this.#port.close(keepDescriptor);
   }
@@ -337,8 +333,8 @@ export class TapBackend implements NetBackend {
   }
 
   #updateHeaders(): void {
-    const { kernelHeaderBytes, isBigEndian } = this.device;
-    this.#port.setHeaders(kernelHeaderBytes, this.#headerLength, isBigEndian);
+    const { kernelHeaderBytes, isBigEndian, agreedOffloads } = this.device;
+    this.#port.setHeaders(kernelHeaderBytes, this.#headerLength, isBigEndian, agreedOffloads);
   }
 
   #readNow({ bytes, offsets, lengths }: ReceiveArea): number {

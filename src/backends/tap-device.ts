@@ -2,7 +2,7 @@
  * What can be said to a TAP device through one of its descriptors, beside frames: header, offloads, buffers, queues.
  *
  * Header and offloads belong to the device, not to one queue of it. So a device with several queues keeps its first header length, which
- * every port translates from; and its queues must be agreed on the same features.
+ * every port translates from; and its offloads are those that all its queues have agreed on (`tap-shared-offloads.ts`).
  */
 import type { HeaderLength } from "../backend.js";
 import { ErrorCode, SlirpError } from "../errors.js";
@@ -14,11 +14,10 @@ import {
   effectiveOffloads,
   featuresOf,
   offloadsOf,
-  probeOffloads,
-  setOffloads,
   whyUnfit,
   type OffloadSwitches,
 } from "./tap-offloads.js";
+import { SharedOffloads } from "./tap-shared-offloads.js";
 
 /** The header that every device begins with. */
 export const PLAIN_HEADER_BYTES = 10;
@@ -42,7 +41,7 @@ export class TapDevice {
   #kernelHeader = 0;
   /** The header's length that somebody else relies on. */
   readonly #pinnedHeader: HeaderLength | undefined;
-  #probed: number | undefined;
+  readonly #shared: SharedOffloads;
   #agreed = 0;
   #bigEndian = false;
   #enabled = true;
@@ -50,11 +49,18 @@ export class TapDevice {
   /**
    * Puts what a device remembers of its last user to a known state: no offloads, the header's length and byte order, no steering program, the
    * cable in. A header whose length is given keeps it. What the interface was given from outside (addresses, filters) stays.
+   * @param shared with the device's other queues
    * @throws SlirpError `deviceFailed`
    */
-  constructor(addon: TapAddon, { fd, name, flags }: TapDescriptor, pinnedHeader?: HeaderLength) {
+  constructor(
+    addon: TapAddon,
+    { fd, name, flags }: TapDescriptor,
+    pinnedHeader?: HeaderLength,
+    shared = new SharedOffloads(addon),
+  ) {
     this.#addon = addon;
     this.#fd = fd;
+    this.#shared = shared;
     this.name = name;
     this.hasHeader = (flags & TunFlag.header) !== 0;
     this.isMultiQueue = (flags & TunFlag.multiQueue) !== 0;
@@ -63,7 +69,7 @@ export class TapDevice {
     this.#reset(TunRequest.setCarrier, 1, "its carrier cannot be set");
     if (!this.hasHeader) return;
     const header = pinnedHeader ?? PLAIN_HEADER_BYTES;
-    this.#control(TunRequest.setOffload, 0, "its offloads cannot be switched off");
+    this.#setOffloads(0, this.#switches);
     this.#control(TunRequest.setHeaderLength, header, "its header cannot be set");
     this.#kernelHeader = header;
     // Without either the fields are in the machine's own byte order.
@@ -89,9 +95,13 @@ export class TapDevice {
   /** Features that the device has with a header of this length, as `NetBackend.capabilities` answers them. */
   features(headerLength: HeaderLength): bigint {
     if (headerLength === 0 || !this.hasHeader) return 0n;
-    this.#probed ??= this.#probe();
     const merged = headerLength === 12 ? VirtioNetFeature.mergedReceiveBuffers : 0n;
-    return featuresOf(this.#probed) | merged;
+    return featuresOf(this.#supportedOffloads()) | merged;
+  }
+
+  /** What was agreed on towards the guest, of `TunOffload`; switched off or not. */
+  get agreedOffloads(): number {
+    return this.#agreed;
   }
 
   /** Header lengths that the kernel itself can have before frames; the others are the port's work. */
@@ -117,11 +127,17 @@ export class TapDevice {
         ? whyUnfit(wanted)
         : `it has no features 0x${missing.toString(16)} with header length ${headerLength}`;
     if (problem !== undefined) throw this.#incapable(problem);
-    this.#setOffloads(wanted, this.#switches);
-    this.#agreed = wanted;
-    if (this.hasHeader && !this.#isShared && headerLength !== this.#kernelHeader) {
+    const headerBefore = this.#kernelHeader;
+    if (this.hasHeader && !this.#isShared && headerLength !== headerBefore) {
       this.#trySetHeader(headerLength === 0 ? PLAIN_HEADER_BYTES : headerLength);
     }
+    try {
+      this.#setOffloads(wanted, this.#switches);
+    } catch (error) {
+      this.#restoreHeader(headerBefore);
+      throw error;
+    }
+    this.#agreed = wanted;
   }
 
   /** Switches offloads towards the guest at run time, within those that were agreed on. What is left out stays as it is. */
@@ -205,6 +221,13 @@ export class TapDevice {
     const flag = on ? TunFlag.attachQueue : TunFlag.detachQueue;
     this.#control(TunRequest.setQueue, flag, `its queue cannot be ${on ? "enabled" : "disabled"}`);
     this.#enabled = on;
+    if (on) this.#setOffloads(this.#agreed, this.#switches);
+    else this.leave();
+  }
+
+  /** The descriptor is no queue of the device any more, or is about to be none. */
+  leave(): void {
+    this.#shared.leave(this.#fd);
   }
 
   /** Whether others rely on the header's length. */
@@ -216,23 +239,33 @@ export class TapDevice {
     return `the TAP ${JSON.stringify(this.name)}`;
   }
 
-  #probe(): number {
+  #supportedOffloads(): number {
     try {
-      return probeOffloads(this.#addon, this.#fd);
+      return this.#shared.supported(this.#fd);
     } catch (cause) {
       throw deviceError(`${this.#what}: its offloads are not to be learned`, cause);
-    } finally {
-      this.#setOffloads(this.#agreed, this.#switches);
     }
   }
 
+  /** A queue that is out of the device has none to set: they are set when it is put back. */
   #setOffloads(agreed: number, switches: Readonly<OffloadSwitches>): void {
-    if (!this.hasHeader) return;
+    if (!this.hasHeader || !this.#enabled) return;
     try {
-      setOffloads(this.#addon, this.#fd, effectiveOffloads(agreed, switches));
+      this.#shared.want(this.#fd, effectiveOffloads(agreed, switches));
     } catch (cause) {
       if (cause instanceof SlirpError) throw cause;
       throw deviceError(`${this.#what}: its offloads cannot be set`, cause);
+    }
+  }
+
+  /** After a failure that is to be told: what goes wrong here is not. */
+  #restoreHeader(length: number): void {
+    if (this.#kernelHeader === length) return;
+    try {
+      this.#trySetHeader(length);
+    } catch {
+      // The device is as good as gone; the port has to know of the header that it has.
+      this.onHeaderChange?.();
     }
   }
 

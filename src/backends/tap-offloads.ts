@@ -5,7 +5,7 @@
  * such frames can take them.
  */
 import { ErrorCode, SlirpError } from "../errors.js";
-import { VirtioNetFeature } from "../virtio-net.js";
+import { GSO_ECN, GsoType, HeaderFlag, VirtioNetFeature } from "../virtio-net.js";
 import { TunOffload, TunRequest, type TapAddon } from "./tap-addon.js";
 import { codeOf } from "./tap-errors.js";
 
@@ -46,11 +46,41 @@ function trySetOffload(addon: TapAddon, fd: number, offload: number): boolean {
   }
 }
 
-/** Finds out what the kernel can, by asking for it; none are set afterwards. */
-export function probeOffloads(addon: TapAddon, fd: number): number {
-  const found = GENERATIONS.find((offload) => trySetOffload(addon, fd, offload)) ?? 0;
-  addon.control(fd, TunRequest.setOffload, 0);
-  return found;
+/** Finds out what the kernel can, by asking for it; afterwards those that are given are set. */
+export function probeOffloads(addon: TapAddon, fd: number, current: number): number {
+  try {
+    return GENERATIONS.find((offload) => trySetOffload(addon, fd, offload)) ?? 0;
+  } finally {
+    setOffloads(addon, fd, current);
+  }
+}
+
+/** What all have agreed on; 0 where there is none. */
+export function commonOffloads(list: readonly number[]): number {
+  const [first = 0, ...others] = list;
+  const common = others.reduce((all, offloads) => all & offloads, first);
+  // ECN says how TCP is cut: without that it is nothing that the kernel takes.
+  return (common & (tso4 | tso6)) === 0 ? common & ~ecn : common;
+}
+
+/** By the type of a long frame. */
+const OFFLOADS_OF_TYPE: Readonly<Record<number, number>> = {
+  [GsoType.none]: 0,
+  [GsoType.tcp4]: tso4,
+  [GsoType.udpFragments]: ufo,
+  [GsoType.tcp6]: tso6,
+  [GsoType.udpDatagrams]: USO,
+};
+
+/** Whether a header's first two bytes leave no more to the NIC than these offloads; as native/port.c has it. */
+export function isWithin(offloads: number, flags: number, gsoType: number): boolean {
+  const ofType = OFFLOADS_OF_TYPE[gsoType & ~GSO_ECN];
+  if (ofType === undefined) return false;
+  const needed =
+    ofType |
+    ((flags & HeaderFlag.needsChecksum) === 0 ? 0 : checksum) |
+    ((gsoType & GSO_ECN) === 0 ? 0 : ecn);
+  return (needed & ~offloads) === 0;
 }
 
 /** The features that a device with these offloads has. */

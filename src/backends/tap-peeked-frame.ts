@@ -1,13 +1,15 @@
 /** The one frame that a TAP backend holds: read by `peek`, so that its length is known before there is a target for it. */
 import type { FrameBatch, HeaderLength } from "../backend.js";
-import { HeaderFlag, stripHeader, writeZeroedHeader } from "../virtio-net.js";
+import { stripHeader, writeZeroedHeader } from "../virtio-net.js";
 import { PLAIN_HEADER_BYTES } from "./tap-device.js";
+import { isWithin } from "./tap-offloads.js";
 import { ReceiveArea } from "./tap-receive.js";
 
 /** See the top of the file. */
 export class PeekedFrame {
   #area: ReceiveArea | undefined;
   #waits = false;
+  #headerLength: HeaderLength = 0;
 
   /** Length with header; 0 where there is none. */
   get length(): number {
@@ -44,16 +46,20 @@ export class PeekedFrame {
     return waited;
   }
 
-  /** Gives the frame a header of another length. False where it had to be dropped: only with its header does it say what is left to be done. */
-  reshape(from: HeaderLength, to: HeaderLength): boolean {
+  /**
+   * From now on frames have a header of this length, and so has the one that waits. False where it had to be dropped, because it leaves more
+   * to be done than these offloads.
+   */
+  reshape(to: HeaderLength, offloads: number): boolean {
+    const from = this.#headerLength;
+    this.#headerLength = to;
     const area = this.#area;
-    if (!this.#waits || !area || from === to) return true;
+    if (!this.#waits || !area) return true;
     const old = area.frame(0).slice();
     const header = old.subarray(0, Math.min(from, PLAIN_HEADER_BYTES));
     const [flags = 0, gsoType = 0] = header;
-    if (to === 0 && ((flags & HeaderFlag.needsChecksum) !== 0 || gsoType !== 0)) {
-      return !this.drop();
-    }
+    if (!isWithin(offloads, flags, gsoType)) return !this.drop();
+    if (from === to) return true;
     const frame = stripHeader(old, from);
     const start = writeZeroedHeader(area.bytes, 0, to);
     if (to > 0) area.bytes.set(header);

@@ -17,6 +17,7 @@ import { openByHelper } from "./tap-helper.js";
 import { isEmptySettings, readLinkOptions, type LinkSettings } from "./tap-link-options.js";
 import { RouteSocket } from "./tap-netlink.js";
 import { checkTapOptions } from "./tap-option-checks.js";
+import { SharedOffloads } from "./tap-shared-offloads.js";
 import { DownScript, isScript, runScript } from "./tap-script.js";
 import { planVhost, readVhostMode, withoutVhost, type VhostPlan } from "./tap-vhost.js";
 
@@ -43,7 +44,7 @@ export async function openTap(options: OpenTapOptions = {}): Promise<TapBackend>
 
 /**
  * Opens all queues of a TAP, a backend each. The kernel gives a flow's frames to the queue that the flow came from, else by a hash. Header
- * and offloads are the device's: set the same capabilities on all of them.
+ * and offloads are the device's: set the same capabilities on all of them. The kernel leaves undone what all that are enabled have agreed on.
  * @throws as {@link openTap}
  */
 export async function openTapQueues(options: OpenTapOptions = {}): Promise<TapBackend[]> {
@@ -187,12 +188,13 @@ function makeBackends(
   }: { plan: VhostPlan; down?: DownScript | undefined; isRequired: boolean },
 ): TapBackend[] {
   const made: TapBackend[] = [];
+  const offloads = new SharedOffloads(addon);
   try {
     for (const [i, descriptor] of descriptors.entries()) {
       // Only the first queue has to do with scripts.
       const downScript = i === 0 ? down : undefined;
       const vhost = plan.queues?.[i] ?? plan.reason;
-      made.push(new TapBackend(addon, descriptor, { downScript, vhost }));
+      made.push(new TapBackend(addon, descriptor, { downScript, vhost, offloads }));
     }
     return made;
   } catch (error) {

@@ -1,15 +1,14 @@
 /**
  * Headers and offloads of TAPs, with the kernel's own TCP at both ends of a cable.
  */
-import { createHash } from "node:crypto";
 import { expect } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
-import { BackendCable } from "../../src/nics/backend-cable.js";
 import type { TapBackend } from "../../src/tap.js";
 import { VirtioNetFeature as Feature } from "../../src/virtio-net.js";
-import { describeTap, TapWorld, waitUntil } from "../support/describe-tap.js";
+import type { TapWorld} from "../support/describe-tap.js";
+import { describeTap, waitUntil } from "../support/describe-tap.js";
 import { FrameWatch } from "../support/frame-watch.js";
-import { transferByKernel } from "../support/kernel-transfer.js";
+import { EXPECTED_FETCH, FAR, withKernelCable } from "../support/kernel-cable.js";
 
 const incapable = { code: ErrorCode.unsupportedCapability };
 /** What every kernel of these years has. */
@@ -137,6 +136,39 @@ describeTap("what a TAP can", (test) => {
     expect(tap.statistics()).toMatchObject({ framesToGuest: 1, droppedToGuest: 1 });
   });
 
+  test("is given up with what waits in the kernel also where the header stays", async (world) => {
+    const tap = await world.open({ addresses: ["10.0.5.1/24"] });
+    for (const [length, waitsInBackend] of [
+      [12, false],
+      [10, false],
+      [12, true],
+    ] as const) {
+      tap.setCapabilities(Feature.guestChecksum, length);
+      const before = tap.statistics();
+      await sendDatagram(world, tap);
+      if (waitsInBackend) await waitUntil("a frame was looked at", () => tap.peek() > 0);
+      tap.setCapabilities(0n, length);
+      const flags = await firstFlags(world, tap);
+      expect(flags, "the frame that was sent afterwards is whole").toBe(0);
+      expect(tap.peek()).toBe(0);
+      const { framesToGuest, droppedToGuest } = tap.statistics();
+      expect(framesToGuest - before.framesToGuest).toBe(1);
+      expect(droppedToGuest - before.droppedToGuest).toBe(1);
+    }
+  });
+
+  test("is given up in part: what is still agreed on waits on, the rest is dropped", async (world) => {
+    const tap = await world.open({ addresses: ["10.0.5.1/24"], up: true });
+    tap.setCapabilities(tap.capabilities(12), 12);
+    await sendDatagram(world, tap);
+    tap.setCapabilities(Feature.guestChecksum, 12);
+    await waitUntil("a frame is there", () => tap.peek() > 0);
+    const frame = new Uint8Array(tap.peek());
+    tap.receive(frame);
+    expect([frame[0], frame[1]]).toEqual([1, 0]);
+    expect(tap.statistics().droppedToGuest).toBe(0);
+  });
+
   test("is known again after another user: offloads and header are put back", async (world) => {
     const first = await world.open({ name: "tap0", persistent: true, addresses: ["10.0.5.1/24"] });
     first.setCapabilities(first.capabilities(12), 12);
@@ -169,61 +201,17 @@ async function firstFlags(world: TapWorld, tap: TapBackend): Promise<number | un
   return (await nextDatagram(world, tap))[0];
 }
 
-const MEGABYTES = 8;
-
-function expectedTransfer(): string {
-  const block = Buffer.alloc(1 << 20, "The quick brown fox. ");
-  const hash = createHash("sha256");
-  for (let i = 0; i < MEGABYTES; i++) hash.update(block);
-  return `${String(MEGABYTES << 20)} ${hash.digest("hex")}`;
-}
-
-/** The kernels of two namespaces, with a cable between their TAPs. */
-async function withCable(
-  world: TapWorld,
-  mtuBytes: number,
-  use: (
-    near: TapBackend,
-    far: TapBackend,
-    fetch: (host?: string) => Promise<string>,
-  ) => Promise<void>,
-): Promise<void> {
-  const other = await TapWorld.create();
-  try {
-    for (const { namespace } of [world, other]) {
-      const conf = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
-      await namespace.run("sh", "-c", `echo 0 > ${conf}`);
-    }
-    const near = await world.open({ mtuBytes, addresses: ["10.0.5.1/24", "fd00:5::1/64"] });
-    const far = await other.open({ mtuBytes, addresses: ["10.0.5.2/24", "fd00:5::2/64"] });
-    const cable = new BackendCable(near, far);
-    let port = 5000;
-    await use(near, far, (host = "10.0.5.2") =>
-      transferByKernel({
-        server: other.namespace,
-        client: world.namespace,
-        host,
-        port: port++,
-        megabytes: MEGABYTES,
-      }),
-    );
-    cable.close();
-  } finally {
-    await other.close();
-  }
-}
-
 describeTap("TCP of the kernel through two TAPs", (test) => {
   for (const [mtu, host] of [
-    [1500, "10.0.5.2"],
-    [1500, "fd00:5::2"],
-    [9000, "10.0.5.2"],
-    [65_520, "fd00:5::2"],
+    [1500, FAR[4]],
+    [1500, FAR[6]],
+    [9000, FAR[4]],
+    [65_520, FAR[6]],
   ] as const) {
     test(`goes in long frames at MTU ${String(mtu)} to ${host}`, async (world) => {
-      await withCable(world, mtu, async (_near, far, fetch) => {
+      await withKernelCable(world, { mtuBytes: mtu }, async ({ far: [far], fetch }) => {
         const watch = FrameWatch.on(far);
-        expect(await fetch(host)).toBe(expectedTransfer());
+        expect(await fetch(host)).toBe(EXPECTED_FETCH);
         expect(watch.longest).toBeGreaterThan(Math.min(Math.max(20_000, mtu), 40_000));
         expect(watch.unfinished).toBeGreaterThan(0);
       });
@@ -231,21 +219,25 @@ describeTap("TCP of the kernel through two TAPs", (test) => {
   }
 
   test("goes in plain frames where nothing was agreed on", async (world) => {
-    await withCable(world, 1500, async (near, far, fetch) => {
-      near.setCapabilities(0n, 0);
-      far.setCapabilities(0n, 0);
-      const watch = FrameWatch.on(far, 0);
-      expect(await fetch()).toBe(expectedTransfer());
-      expect(watch.longest).toBeLessThanOrEqual(1514);
-    });
+    await withKernelCable(
+      world,
+      { mtuBytes: 1500 },
+      async ({ near: [near], far: [far], fetch }) => {
+        near.setCapabilities(0n, 0);
+        far.setCapabilities(0n, 0);
+        const watch = FrameWatch.on(far, 0);
+        expect(await fetch()).toBe(EXPECTED_FETCH);
+        expect(watch.longest).toBeLessThanOrEqual(1514);
+      },
+    );
   });
 
   test("is switched at run time: each switch leaves the other as it is", async (world) => {
-    await withCable(world, 1500, async (_near, far, fetch) => {
+    await withKernelCable(world, { mtuBytes: 1500 }, async ({ far: [far], fetch }) => {
       const run = async (): Promise<FrameWatch> => {
         const { callbacks } = far;
         const watch = FrameWatch.on(far);
-        expect(await fetch()).toBe(expectedTransfer());
+        expect(await fetch()).toBe(EXPECTED_FETCH);
         far.callbacks = callbacks;
         return watch;
       };

@@ -2,7 +2,6 @@
  * What Linux joins (GRO), joined by us: two TAPs in a bridge, of which one is read by a kernel that joins, and the other takes long frames.
  * Linux joins what comes within one tick of its clock, so how many it joins is its own; what a given number becomes must be the same.
  */
-import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
@@ -10,12 +9,11 @@ import { withNamespace } from "../../src/backends/tap-namespace.js";
 import { FrameJoiner } from "../../src/frames/frame-joiner.js";
 import { openTap, type TapBackend } from "../../src/tap.js";
 import { emptyHeader, HeaderFlag, readHeader, type VirtioNetHeader } from "../../src/virtio-net.js";
-import { framesOf } from "../support/frames.js";
-import { NetworkNamespace, whyNoTap } from "../support/network-namespace.js";
+import { BridgedTaps } from "../support/bridged-taps.js";
+import { whyNoTap, type NetworkNamespace } from "../support/network-namespace.js";
 import { frameParts, placesOf, referenceSegments } from "../support/offload-frames.js";
 
 const RUNS = 300;
-const TIMEOUT_MS = 5000;
 /** IFF_NAPI of linux/if_tun.h: what is written to the device passes through GRO. */
 const NAPI = 0x0010;
 /** How long Linux waits for more to join, nanoseconds. */
@@ -35,49 +33,25 @@ const segments = fc
   .map(([parts, size]) => ({ parts: { ...parts, protocol: "tcp" as const }, size }));
 
 describe.runIf(missing === undefined)("frames that Linux joins", () => {
-  let namespace: NetworkNamespace;
-  let near: TapBackend;
-  let far: TapBackend;
-  let arrived: Uint8Array[] = [];
+  let taps: BridgedTaps;
 
   beforeAll(async () => {
-    namespace = await NetworkNamespace.create();
-    near = await openTap({ fd: openJoiningTap(namespace) });
-    far = await openTap({ name: "far0", namespace: namespace.path });
-    await namespace.ip(`
-      link add bridge0 type bridge mcast_snooping 0 forward_delay 0
-      link set near0 master bridge0 up mtu 9000
-      link set far0 master bridge0 up mtu 9000
-      link set bridge0 up`);
+    taps = await BridgedTaps.create({ mtuBytes: 9000, openNear: openJoiningTap });
+    const { namespace, far } = taps;
     const file = "/sys/class/net/near0/gro_flush_timeout";
     const script = `mount -t sysfs none /sys && echo ${String(FLUSH_NS)} > ${file}`;
     await namespace.run("unshare", "--mount", "sh", "-c", script);
     far.setCapabilities(far.capabilities(12), 12);
-    far.callbacks = {
-      onFrames: (batch) => {
-        for (const frame of framesOf(batch)) arrived.push(frame.slice());
-      },
-    };
-    far.enableReceive();
   });
 
-  afterAll(async () => {
-    await near.close();
-    await far.close();
-    await namespace.close();
-  });
+  afterAll(() => taps.close());
 
   /** What comes out of the bridge, until all payload is there. */
   async function throughKernel(frames: readonly Uint8Array[], headerBytes: number) {
-    arrived = [];
-    for (const frame of frames) near.send(frame);
     const payload = (all: readonly Uint8Array[], before: number): number =>
       all.reduce((sum, { length }) => sum + length - before - headerBytes, 0);
-    const deadline = performance.now() + TIMEOUT_MS;
-    while (payload(arrived, 12) < payload(frames, 0) && performance.now() < deadline) {
-      await setImmediate();
-    }
-    return arrived;
+    const whole = payload(frames, 0);
+    return taps.through(frames, (arrived) => payload(arrived, 12) >= whole);
   }
 
   it("are as ours, frame and header", async () => {
@@ -100,7 +74,7 @@ describe.runIf(missing === undefined)("frames that Linux joins", () => {
   });
 });
 
-function openJoiningTap(namespace: NetworkNamespace): number {
+function openJoiningTap(namespace: NetworkNamespace): Promise<TapBackend> {
   const addon = loadTapAddon();
   const fd = withNamespace(namespace.path, (at) => addon.openTun("/dev/net/tun", at));
   addon.setInterface(
@@ -108,7 +82,7 @@ function openJoiningTap(namespace: NetworkNamespace): number {
     "near0",
     TunFlag.tap | TunFlag.noPacketInformation | TunFlag.header | NAPI,
   );
-  return fd;
+  return openTap({ fd });
 }
 
 interface Described {

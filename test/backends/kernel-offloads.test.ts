@@ -2,23 +2,20 @@
  * What Linux makes of the same frames: two TAPs in a bridge, of which one is given frames with headers and the other takes plain ones only, so
  * that the kernel itself finishes checksums and cuts. Ours must be the same to the byte.
  */
-import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SendStatus } from "../../src/backend.js";
 import { finishChecksum } from "../../src/frames/frame-checksum.js";
 import { FrameSegmenter } from "../../src/frames/frame-segmenter.js";
-import { openTap, type TapBackend } from "../../src/tap.js";
 import {
   emptyHeader,
   GsoType,
   HeaderFlag,
   VirtioNetFeature,
-  writeHeader,
   type VirtioNetHeader,
 } from "../../src/virtio-net.js";
-import { framesOf, numberedFrame } from "../support/frames.js";
-import { NetworkNamespace, whyNoTap } from "../support/network-namespace.js";
+import { BridgedTaps, withHeader } from "../support/bridged-taps.js";
+import { numberedFrame } from "../support/frames.js";
+import { whyNoTap } from "../support/network-namespace.js";
 import {
   buildFrame,
   frameParts,
@@ -29,8 +26,6 @@ import {
 } from "../support/offload-frames.js";
 
 const RUNS = 200;
-/** For frames that do not come, which fails the test. */
-const TIMEOUT_MS = 5000;
 /** Linux wants room for an IPv4 header before what is summed up. */
 const LEAST_CHECKSUM_START = 34;
 /** Linux takes no more datagrams in one frame. */
@@ -60,50 +55,22 @@ if (missing !== undefined) {
 }
 
 describe.runIf(missing === undefined)("frames that Linux cuts and completes", () => {
-  let namespace: NetworkNamespace;
-  let near: TapBackend;
-  let far: TapBackend;
-  let arrived: Uint8Array[] = [];
+  let taps: BridgedTaps;
 
   beforeAll(async () => {
-    namespace = await NetworkNamespace.create();
-    near = await openTap({ name: "near0", namespace: namespace.path });
-    far = await openTap({ name: "far0", namespace: namespace.path });
-    await namespace.ip(`
-      link add bridge0 type bridge mcast_snooping 0 forward_delay 0
-      link set near0 master bridge0 up
-      link set far0 master bridge0 up txqueuelen 20000
-      link set bridge0 up`);
-    near.setCapabilities(near.capabilities(12), 12);
-    far.callbacks = {
-      onFrames: (batch) => {
-        for (const frame of framesOf(batch)) arrived.push(frame.slice());
-      },
-    };
-    far.enableReceive();
+    taps = await BridgedTaps.create();
+    taps.near.setCapabilities(taps.near.capabilities(12), 12);
   });
 
-  afterAll(async () => {
-    await near.close();
-    await far.close();
-    await namespace.close();
-  });
+  afterAll(() => taps.close());
 
   /** What comes out of the bridge. */
-  async function throughKernel(
+  const throughKernel = (
     frame: Uint8Array,
     header: VirtioNetHeader,
     count: number,
-  ): Promise<Uint8Array[]> {
-    arrived = [];
-    const framed = new Uint8Array(12 + frame.length);
-    writeHeader(framed, 0, 12, header);
-    framed.set(frame, 12);
-    expect(near.send(framed)).toBe(SendStatus.taken);
-    const deadline = performance.now() + TIMEOUT_MS;
-    while (arrived.length < count && performance.now() < deadline) await setImmediate();
-    return arrived;
-  }
+  ): Promise<readonly Uint8Array[]> =>
+    taps.through([withHeader(frame, header)], ({ length }) => length >= count);
 
   function cut(frame: Uint8Array, header: VirtioNetHeader): Uint8Array[] {
     const segmenter = new FrameSegmenter();
@@ -174,7 +141,7 @@ describe.runIf(missing === undefined)("frames that Linux cuts and completes", ()
   });
 
   it("of UDP datagrams are cut as ours are", async (ctx) => {
-    if ((near.capabilities(12) & VirtioNetFeature.hostUso) === 0n) {
+    if ((taps.near.capabilities(12) & VirtioNetFeature.hostUso) === 0n) {
       ctx.skip("the kernel does not know USO");
     }
     const property = fc.asyncProperty(segments, async ([any, size]) => {

@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
 import type { TapBackend } from "../../src/tap.js";
 import { VirtioNetFeature as Feature } from "../../src/virtio-net.js";
-import type { TapWorld} from "../support/describe-tap.js";
+import type { TapWorld } from "../support/describe-tap.js";
 import { describeTap, waitUntil } from "../support/describe-tap.js";
 import { FrameWatch } from "../support/frame-watch.js";
 import { EXPECTED_FETCH, FAR, withKernelCable } from "../support/kernel-cable.js";

@@ -19,6 +19,7 @@ const CROSSED = [
   [VirtioNetFeature.guestTso4, VirtioNetFeature.hostTso4],
   [VirtioNetFeature.guestTso6, VirtioNetFeature.hostTso6],
   [VirtioNetFeature.guestEcn, VirtioNetFeature.hostEcn],
+  [VirtioNetFeature.guestUfo, VirtioNetFeature.hostUfo],
   [VirtioNetFeature.guestUso4 | VirtioNetFeature.guestUso6, VirtioNetFeature.hostUso],
 ] as const;
 

@@ -56,6 +56,31 @@ describe("a cable", () => {
     expect(onError).toHaveBeenCalledTimes(1);
   });
 
+  it("agrees on every kind of long frame that one side gives and the other takes", () => {
+    const Feature = VirtioNetFeature;
+    const kinds: [gives: bigint, takes: bigint][] = [
+      [Feature.guestTso4, Feature.hostTso4],
+      [Feature.guestTso6, Feature.hostTso6],
+      [Feature.guestEcn, Feature.hostEcn],
+      [Feature.guestUfo, Feature.hostUfo],
+      [Feature.guestUso4 | Feature.guestUso6, Feature.hostUso],
+    ];
+    const all = kinds.flat().reduce((features, one) => features | one, 0n);
+    for (const [gives, takes] of kinds) {
+      const agreed: bigint[] = [];
+      const withFeatures = (can: bigint): NetBackend => {
+        const { near } = createBackendPair();
+        near.capabilities = () => can;
+        near.setCapabilities = (features) => void agreed.push(features);
+        return near;
+      };
+      new BackendCable(withFeatures(gives), withFeatures(all));
+      new BackendCable(withFeatures(all), withFeatures(gives));
+      new BackendCable(withFeatures(gives), withFeatures(all & ~takes));
+      expect(agreed).toEqual([gives, takes, takes, gives, 0n, 0n]);
+    }
+  });
+
   it("has each side do what the other can take, and no more", () => {
     const { checksum, guestChecksum, hostTso4, guestTso4, hostTso6, guestEcn } = VirtioNetFeature;
     const agreed: [bigint, HeaderLength][] = [];

@@ -21,7 +21,7 @@ export interface KernelCable {
   /** Queues of the TAPs; each has its cable to that of the other side. */
   readonly near: Queues;
   readonly far: Queues;
-  /** Has the near kernel fetch some megabytes from the far one by TCP; answers {@link EXPECTED_FETCH} where all is well. */
+  /** Has one kernel fetch some megabytes from the other by TCP; answers {@link EXPECTED_FETCH} where all is well. */
   readonly fetch: (host?: string) => Promise<string>;
 }
 
@@ -45,23 +45,32 @@ async function openEnd(
   return (await open(world, { ...options, addresses: both })) as readonly TapBackend[] as Queues;
 }
 
+/** What may be otherwise. */
+export interface KernelCableOptions {
+  /** How the near TAP is opened. */
+  readonly openNear?: OpenQueues;
+  /** Which kernel sends the megabytes. Default "far". */
+  readonly servesFrom?: "near" | "far";
+}
+
 /** Makes the far side, lays the cables, and takes all of it back after the test's use. */
 export async function withKernelCable(
   near: TapWorld,
   options: OpenTapOptions,
   use: (cable: KernelCable) => Promise<void>,
-  open: OpenQueues = openPlainly,
+  { openNear = openPlainly, servesFrom = "far" }: KernelCableOptions = {},
 ): Promise<void> {
   const far = await TapWorld.create();
   try {
-    const nearQueues = await openEnd(near, NEAR, options, open);
+    const nearQueues = await openEnd(near, NEAR, options, openNear);
     const farQueues = await openEnd(far, FAR, options, openPlainly);
     const cables = nearQueues.map((queue, i) => new BackendCable(queue, farQueues[i]!));
+    const [server, client] = servesFrom === "far" ? [far, near] : [near, far];
     let port = 5000;
-    const fetch = (host: string = FAR[4]): Promise<string> =>
+    const fetch = (host: string = (servesFrom === "far" ? FAR : NEAR)[4]): Promise<string> =>
       transferByKernel({
-        server: far.namespace,
-        client: near.namespace,
+        server: server.namespace,
+        client: client.namespace,
         host,
         port: port++,
         megabytes: MEGABYTES,

@@ -22,6 +22,7 @@ enum {
     GSO_ECN = 0x80,
     TCP_CHECKSUM_OFFSET = 16,
     UDP_CHECKSUM_OFFSET = 6,
+    IP6_FRAGMENT = 44, /* RFC 8200 4.5; behind other extension headers libslirp takes nothing anyway */
     MAX_UDP_HEADERS = ETH_HLEN + 60 + 8,
 };
 
@@ -66,6 +67,7 @@ static struct place find_transport(const uint8_t *frame, uint32_t length)
     } else if (type == ETH_P_IPV6 && length >= ETH_HLEN + sizeof(*ip6) && ip6->ip_v == IP6VERSION) {
         place.transport = ETH_HLEN + sizeof(*ip6);
         place.protocol = ip6->ip_nh;
+        place.is_fragment = ip6->ip_nh == IP6_FRAGMENT;
         place.version = 6;
     }
     uint32_t least = place.protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);

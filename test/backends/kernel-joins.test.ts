@@ -1,17 +1,33 @@
 /**
  * What Linux joins (GRO), joined by us: two TAPs in a bridge, of which one is read by a kernel that joins, and the other takes long frames.
  * Linux joins what comes within one tick of its clock, so how many it joins is its own; what a given number becomes must be the same.
+ * Datagrams it joins for others than its own sockets only where it is told to.
  */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadTapAddon, TunFlag } from "../../src/backends/tap-addon.js";
 import { withNamespace } from "../../src/backends/tap-namespace.js";
 import { FrameJoiner } from "../../src/frames/frame-joiner.js";
 import { openTap, type TapBackend } from "../../src/tap.js";
-import { emptyHeader, HeaderFlag, readHeader, type VirtioNetHeader } from "../../src/virtio-net.js";
+import {
+  emptyHeader,
+  HeaderFlag,
+  readHeader,
+  VirtioNetFeature,
+  type VirtioNetHeader,
+} from "../../src/virtio-net.js";
 import { BridgedTaps } from "../support/bridged-taps.js";
 import { whyNoTap, type NetworkNamespace } from "../support/network-namespace.js";
-import { frameParts, placesOf, referenceSegments } from "../support/offload-frames.js";
+import {
+  frameParts,
+  placesOf,
+  referenceSegments,
+  type FrameParts,
+} from "../support/offload-frames.js";
 
 const RUNS = 300;
 /** IFF_NAPI of linux/if_tun.h: what is written to the device passes through GRO. */
@@ -28,9 +44,7 @@ if (missing !== undefined) {
 }
 
 /** What can be joined and, for all that it is, may not be. */
-const segments = fc
-  .tuple(frameParts, fc.integer({ min: 100, max: 1300 }))
-  .map(([parts, size]) => ({ parts: { ...parts, protocol: "tcp" as const }, size }));
+const segments = fc.tuple(frameParts, fc.integer({ min: 100, max: 1300 }));
 
 describe.runIf(missing === undefined)("frames that Linux joins", () => {
   let taps: BridgedTaps;
@@ -41,6 +55,7 @@ describe.runIf(missing === undefined)("frames that Linux joins", () => {
     const file = "/sys/class/net/near0/gro_flush_timeout";
     const script = `mount -t sysfs none /sys && echo ${String(FLUSH_NS)} > ${file}`;
     await namespace.run("unshare", "--mount", "sh", "-c", script);
+    await setFeature(namespace, "near0", "rx-udp-gro-forwarding");
     far.setCapabilities(far.capabilities(12), 12);
   });
 
@@ -54,25 +69,53 @@ describe.runIf(missing === undefined)("frames that Linux joins", () => {
     return taps.through(frames, (arrived) => payload(arrived, 12) >= whole);
   }
 
-  it("are as ours, frame and header", async () => {
+  /** Has both join the same frames; answers the largest number that Linux made one of. */
+  async function expectSame(parts: FrameParts, size: number): Promise<number> {
+    const frames = referenceSegments(parts, size);
+    const { payload: headerBytes } = placesOf(parts);
+    let first = 0;
     let longest = 0;
-    const property = fc.asyncProperty(segments, async ({ parts, size }) => {
-      const frames = referenceSegments(parts, size);
-      const { payload: headerBytes } = placesOf(parts);
-      let first = 0;
-      for (const theirs of await throughKernel(frames, headerBytes)) {
-        const count = Math.max(Math.ceil((theirs.length - 12 - headerBytes) / size), 1);
-        const ours = join(frames.slice(first, first + count));
-        expect(readable(theirs)).toEqual(ours);
-        longest = Math.max(longest, count);
-        first += count;
+    for (const theirs of await throughKernel(frames, headerBytes)) {
+      const count = Math.max(Math.ceil((theirs.length - 12 - headerBytes) / size), 1);
+      expect(readable(theirs)).toEqual(joinAll(frames.slice(first, first + count)));
+      longest = Math.max(longest, count);
+      first += count;
+    }
+    expect(first).toBe(frames.length);
+    return longest;
+  }
+
+  for (const protocol of ["tcp", "udp"] as const) {
+    it(`are as ours, frame and header: ${protocol}`, async (ctx) => {
+      const { far } = taps;
+      if (protocol === "udp" && (far.capabilities(12) & VirtioNetFeature.guestUso4) === 0n) {
+        ctx.skip("the kernel does not know USO");
       }
-      expect(first).toBe(frames.length);
+      let longest = 0;
+      const property = fc.asyncProperty(segments, async ([parts, size]) => {
+        longest = Math.max(longest, await expectSame({ ...parts, protocol }, size));
+      });
+      await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
+      expect(longest, "Linux has joined something").toBeGreaterThan(2);
     });
-    await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
-    expect(longest, "Linux has joined something").toBeGreaterThan(2);
-  });
+  }
 });
+
+/** As `ethtool -K INTERFACE FEATURE on`. */
+async function setFeature(
+  namespace: NetworkNamespace,
+  name: string,
+  feature: string,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "set-feature-"));
+  const program = join(folder, "set-feature");
+  try {
+    execFileSync("gcc", ["-o", program, "test/support/native/set-feature.c"]);
+    await namespace.run(program, name, feature, "on");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 function openJoiningTap(namespace: NetworkNamespace): Promise<TapBackend> {
   const addon = loadTapAddon();
@@ -103,7 +146,7 @@ function describeFrame(header: VirtioNetHeader, frame: Uint8Array): Described {
 }
 
 /** One frame of several, all of which must fit. */
-function join(frames: readonly Uint8Array[]): Described {
+function joinAll(frames: readonly Uint8Array[]): Described {
   const joiner = new FrameJoiner();
   const target = new Uint8Array(70_000);
   const header = emptyHeader();

@@ -7,6 +7,7 @@ import { openTapQueues, type OpenTapOptions } from "./tap.js";
 import { loadTapAddon } from "./tap-addon.js";
 import type { TapBackend } from "./tap-backend.js";
 import { findTap, type TapDetails } from "./tap-details.js";
+import { withDevicePlace } from "./tap-device-place.js";
 import { RouteSocket } from "./tap-netlink.js";
 import type { OffloadSwitches } from "./tap-offloads.js";
 import type { TapVhostDetails } from "./tap-vhost.js";
@@ -144,16 +145,19 @@ export class TapInstances {
   }
 
   #describe({ id, queues, namespace }: Entry): TapInstanceDetails | undefined {
-    const [{ interfaceName, device }] = queues;
+    const [first] = queues;
+    const addon = loadTapAddon();
     let details: TapDetails;
     try {
-      using socket = RouteSocket.open(loadTapAddon(), namespace);
-      details = findTap(socket, interfaceName);
+      details = withDevicePlace(addon, first.fd, ({ namespaceFd, find }) => {
+        using socket = RouteSocket.openAt(addon, namespaceFd);
+        return findTap(socket, find(socket).name);
+      });
     } catch {
       return undefined;
     }
     const statistics = sumOf(queues.map((queue) => queue.statistics()));
-    const offloads = device.offloadSwitches;
+    const offloads = first.device.offloadSwitches;
     return { ...details, id, namespace, offloads, vhost: vhostOf(queues), statistics };
   }
 }

@@ -2,14 +2,13 @@
  * What happens to a TAP's interface besides its frames: whether it is up, that it was deleted, and how many frames the kernel dropped on
  * their way to us.
  *
- * A descriptor may be attached to an interface of another network namespace, and the interface may be moved to one while it is open. Which
- * one it is in the kernel tells only who administers that. Others look for it in their own, where another interface may have its name: it
- * is the one that is meant only with its MAC address. The watch never keeps the process alive.
+ * It is watched in the namespace that it is in (`tap-device-place.ts`), also after it was moved. The watch never keeps the process alive.
  */
 import { PORT_ANSWERS, PortEvent, type FramePort, type TapAddon } from "./tap-addon.js";
 import type { TapDescriptor } from "./tap-descriptor.js";
+import { withDevicePlace, type DevicePlace } from "./tap-device-place.js";
 import { codeOf } from "./tap-errors.js";
-import { findLink, getLink, LinkMessage, readLink, type Link } from "./tap-link.js";
+import { getLink, LinkMessage, readLink, type Link } from "./tap-link.js";
 import { RouteSocket, splitMessages } from "./tap-netlink.js";
 import { ReceiveArea } from "./tap-receive.js";
 
@@ -93,22 +92,27 @@ export class LinkWatch {
 
   /** Begins to watch in the namespace that the interface is in now. */
   #settle(): void {
-    let socket: RouteSocket | undefined;
     try {
-      const opened = openSocketsOf(this.#addon, this.#fd);
-      socket = opened.socket;
-      const monitor = this.#openMonitor(opened.monitorFd);
-      try {
-        const link = findLink(socket, this.#addon.getInterface(this.#fd).name);
-        if (!opened.isOfDevice) assertSameMac(link, this.#addon.getHardwareAddress(this.#fd));
-        this.#place = { socket, monitor, index: link.index, dropsBefore: link.droppedOnSend };
-        this.#state = link.isUp ? "up" : "down";
-      } catch (error) {
-        monitor.close(false);
-        throw error;
-      }
+      withDevicePlace(this.#addon, this.#fd, (place) => {
+        this.#watchAt(place);
+      });
     } catch {
-      socket?.close();
+      // It is not for us to know.
+    }
+  }
+
+  #watchAt({ namespaceFd, find }: DevicePlace): void {
+    const socket = RouteSocket.openAt(this.#addon, namespaceFd);
+    let monitor: FramePort | undefined;
+    try {
+      monitor = this.#openMonitor(this.#addon.openNetlink(namespaceFd, LINK_GROUP));
+      const link = find(socket);
+      this.#place = { socket, monitor, index: link.index, dropsBefore: link.droppedOnSend };
+      this.#state = link.isUp ? "up" : "down";
+    } catch (error) {
+      monitor?.close(false);
+      socket.close();
+      throw error;
     }
   }
 
@@ -163,38 +167,5 @@ export class LinkWatch {
     const before = this.#state;
     this.#settle();
     if (this.#state !== before) this.#onChange(this.#state);
-  }
-}
-
-interface OpenSockets {
-  readonly socket: RouteSocket;
-  readonly monitorFd: number;
-  /** Whether they are known to be in the device's namespace. */
-  readonly isOfDevice: boolean;
-}
-
-function assertSameMac({ name, mac }: Link, wanted: Uint8Array): void {
-  if (mac.length === wanted.length && mac.every((byte, i) => byte === wanted[i])) return;
-  throw new Error(`${name} is another interface of that name`);
-}
-
-/** Sockets in the namespace that the device is in; where the kernel does not tell, in our own. */
-function openSocketsOf(addon: TapAddon, fd: number): OpenSockets {
-  let namespaceFd = -1;
-  try {
-    namespaceFd = addon.getDeviceNamespace(fd);
-  } catch {
-    // Only who administers that namespace is told.
-  }
-  let socket: RouteSocket | undefined;
-  try {
-    socket = RouteSocket.openAt(addon, namespaceFd);
-    const monitorFd = addon.openNetlink(namespaceFd, LINK_GROUP);
-    return { socket, monitorFd, isOfDevice: namespaceFd >= 0 };
-  } catch (error) {
-    socket?.close();
-    throw error;
-  } finally {
-    if (namespaceFd >= 0) addon.closeDescriptor(namespaceFd);
   }
 }

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { closeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { expect } from "vitest";
+import { TapInstances } from "../../src/tap.js";
 import { describeTap } from "../support/describe-tap.js";
 import { asNobody } from "../support/guest-namespace.js";
 import { killChild } from "../support/kill-child.js";
@@ -32,6 +33,26 @@ interface Seen {
 }
 
 describeTap("an interface in another's namespace", (test) => {
+  test("is the one that is listed of an instance, also after it was renamed", async (world) => {
+    await using elsewhere = await NetworkNamespace.create();
+    const mac = "52:54:00:12:34:56";
+    const theirs = await world.open({ name: "tap0", namespace: elsewhere.path, mac });
+    await using instances = new TapInstances();
+    await instances.create({ id: 1, namespace: world.namespace.path, name: "tap0" });
+    await instances.create({ id: 0, fd: theirs.releaseDescriptor() });
+    expect(instances.list()).toMatchObject([
+      { id: 0, name: "tap0", mac },
+      { id: 1, name: "tap0" },
+    ]);
+    await elsewhere.ip("link set tap0 name blue0");
+    expect(instances.list()).toMatchObject([
+      { id: 0, name: "blue0", mac },
+      { id: 1, name: "tap0" },
+    ]);
+    await elsewhere.ip("link delete blue0");
+    expect(instances.list()).toMatchObject([{ id: 1 }]);
+  });
+
   test("is not mistaken for one of its name in one's own", async (world) => {
     await using elsewhere = await NetworkNamespace.create();
     const theirs = await world.open({ name: "tap0", namespace: elsewhere.path });

@@ -10,6 +10,7 @@ import {
   PortAnswer,
   PortEvent,
   PortStatus,
+  TunOffload,
   type FramePort,
   type TapAddon,
 } from "../../src/backends/tap-addon.js";
@@ -19,6 +20,7 @@ import { openPacketPairs, type PacketPair } from "../support/packet-pair.js";
 
 /** 65,535 bytes behind an Ethernet header with a VLAN tag. */
 const LONGEST = 65_553;
+const EVERY_OFFLOAD = Object.values(TunOffload).reduce((all, one) => all | one, 0);
 const { EFAULT, EMSGSIZE, EPIPE } = constants.errno;
 
 /** More than there are here: each has a pair of its own. */
@@ -93,7 +95,7 @@ describe.skipIf(missing !== undefined)("a port", () => {
     ] as const) {
       it(`the header's fields as they are, and one buffer in ${order}-endian order`, () => {
         for (const kernelLength of [10, 12, 20]) {
-          port.setHeaders(kernelLength, 12, isBig);
+          port.setHeaders(kernelLength, 12, isBig, EVERY_OFFLOAD);
           const rest = new Uint8Array(kernelLength - 10).fill(0xee);
           writeSync(far, Uint8Array.of(...SEGMENTS_HEADER, ...rest, ...frame));
           expect(read(), `${String(kernelLength)} bytes in the kernel`).toEqual([
@@ -103,7 +105,7 @@ describe.skipIf(missing !== undefined)("a port", () => {
       });
 
       it(`without header one of zeros, and one buffer in ${order}-endian order`, () => {
-        port.setHeaders(0, 12, isBig);
+        port.setHeaders(0, 12, isBig, EVERY_OFFLOAD);
         writeSync(far, frame);
         expect(read()).toEqual([[...new Uint8Array(10), ...buffers, ...frame]]);
       });
@@ -111,14 +113,14 @@ describe.skipIf(missing !== undefined)("a port", () => {
 
     it("a header without number of buffers, whatever the order", () => {
       for (const isBig of [false, true]) {
-        port.setHeaders(12, 10, isBig);
+        port.setHeaders(12, 10, isBig, EVERY_OFFLOAD);
         writeSync(far, Uint8Array.of(...UNFINISHED_HEADER, 0xee, 0xee, ...frame));
         expect(read()).toEqual([[...UNFINISHED_HEADER, ...frame]]);
       }
     });
 
     it("no header only where it says nothing: the others are counted", () => {
-      port.setHeaders(10, 0, false);
+      port.setHeaders(10, 0, false, 0);
       for (const header of [UNFINISHED_HEADER, PLAIN_HEADER, SEGMENTS_HEADER]) {
         writeSync(far, Uint8Array.of(...header, ...frame));
       }
@@ -129,18 +131,18 @@ describe.skipIf(missing !== undefined)("a port", () => {
 
   it("gives a device the header's fields as they are, and zeros behind them", () => {
     for (const isBig of [false, true]) {
-      port.setHeaders(12, 12, isBig);
+      port.setHeaders(12, 12, isBig, EVERY_OFFLOAD);
       const framed = Uint8Array.of(...SEGMENTS_HEADER, 7, 7, ...frame);
       expect(port.send(framed)).toBe(PortStatus.taken);
       expect(readFar()).toEqual([...SEGMENTS_HEADER, 0, 0, ...frame]);
     }
-    port.setHeaders(12, 0, true);
+    port.setHeaders(12, 0, true, 0);
     expect(port.send(frame)).toBe(PortStatus.taken);
     expect(readFar()).toEqual([...new Uint8Array(12), ...frame]);
   });
 
   it("puts a header together that lies in several pieces", () => {
-    port.setHeaders(10, 12, false);
+    port.setHeaders(10, 12, false, EVERY_OFFLOAD);
     const framed = Uint8Array.of(...SEGMENTS_HEADER, 1, 0, ...frame);
     const cuts = [0, 3, 3, 11, 13, 40, framed.length];
     const pieces = cuts.slice(1).map((end, i) => framed.subarray(cuts[i], end));
@@ -149,7 +151,7 @@ describe.skipIf(missing !== undefined)("a port", () => {
   });
 
   it.each([0, 10, 12])("counts messages that are too long, with a header of %s", (header) => {
-    port.setHeaders(header, header, false);
+    port.setHeaders(header, header, false, EVERY_OFFLOAD);
     const longest = numbered(LONGEST + header, 0);
     longest.fill(0, 0, header);
     const longer = Uint8Array.of(...longest, 0xff);
@@ -164,14 +166,14 @@ describe.skipIf(missing !== undefined)("a port", () => {
   });
 
   it.each([0, 12])("counts messages that are too short, with a header of %s", (header) => {
-    port.setHeaders(header, header, false);
+    port.setHeaders(header, header, false, EVERY_OFFLOAD);
     for (const length of [1, header + 13, header + 14]) writeSync(far, new Uint8Array(length));
     expect(read().map(({ length }) => length)).toEqual([header + 14]);
     expect(answers[PortAnswer.unreadable]).toBe(2);
   });
 
   it("drops what is too long to be a frame, and says so", () => {
-    port.setHeaders(0, 12, false);
+    port.setHeaders(0, 12, false, EVERY_OFFLOAD);
     expect(port.send(new Uint8Array(LONGEST + 13))).toBe(PortStatus.dropped);
     expect(answers[PortAnswer.errno]).toBe(EMSGSIZE);
     expect(port.send(new Uint8Array(LONGEST + 12))).toBe(PortStatus.taken);
@@ -237,7 +239,7 @@ describe.skipIf(missing !== undefined)("a port", () => {
     [2 ** 32 - 1, 12],
   ])("refuses headers of %s and %s bytes", (kernel, nic) => {
     expect(() => {
-      port.setHeaders(kernel, nic, false);
+      port.setHeaders(kernel, nic, false, EVERY_OFFLOAD);
     }).toThrow(/0 bytes, or 10 to 20/);
     expect(port.send(frame)).toBe(PortStatus.taken);
     expect(readFar()).toEqual([...frame]);

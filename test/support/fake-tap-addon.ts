@@ -101,6 +101,7 @@ export class FakeTapAddon implements TapAddon {
   openNetlink = noSuchPart;
   getInterface = noSuchPart;
   getDeviceNamespace = noSuchPart;
+  getHardwareAddress = noSuchPart;
   prepareDescriptor = noSuchPart;
   makeSocketPair = noSuchPart;
   receiveDescriptor = noSuchPart;

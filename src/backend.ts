@@ -74,7 +74,7 @@ export interface BackendStatistics {
   readonly bytesToGuest: number;
   /** Frames from the guest that were dropped, for whatever reason. */
   readonly droppedFromGuest: number;
-  /** Frames towards the guest that found no room. */
+  /** Frames towards the guest that found no room. With a TAP in the kernel, too, where the process may look there. */
   readonly droppedToGuest: number;
 }
 

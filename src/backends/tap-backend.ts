@@ -50,7 +50,10 @@ export class TapBackend implements NetBackend {
   /** What can be said to the device beside frames. */
   readonly device: TapDevice;
 
-  /** Told when the interface is set up or down, or deleted; the last is an error of the backend, too. */
+  /**
+   * Told when the interface is set up or down, or deleted, where it can be asked for (see {@link statistics}). Deleted is an error of the
+   * backend, too, wherever it is.
+   */
   onLinkChange: ((state: LinkState) => void) | undefined;
 
   readonly #fd: number;
@@ -223,6 +226,11 @@ export class TapBackend implements NetBackend {
     if (!on && this.#peeked.drop()) this.#counters.countReceiveDrops(1);
   }
 
+  /**
+   * `droppedToGuest` counts what the kernel had no room for, too (tx_dropped of the interface). Not where the interface is in a network namespace
+   * that the process may not enter (setns(2): CAP_SYS_ADMIN in its own user namespace and in that one), as an ordinary user's container
+   * is: `ip -s link` in there tells it.
+   */
   statistics(): BackendStatistics {
     this.#assertOpen("statistics");
     const lost = this.#answers[PortAnswer.unreadable]! + this.#watch.droppedByKernel();

@@ -2,9 +2,20 @@
  * The command line of `slirp-wasm netns`: what it refuses, in which words and with which status. Where Debian's slirp4netns is installed,
  * it is given the same and must say the same.
  */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { makeScratch } from "../house/scratch.js";
 import { runCli } from "../support/cli.js";
-import { NATIVE, OURS, runNetnsProgram, type NetnsProgram } from "../support/netns-program.js";
+import {
+  NATIVE,
+  NetnsProcess,
+  OURS,
+  runNetnsProgram,
+  type NetnsProgram,
+} from "../support/netns-program.js";
+import { waitUntil } from "../support/wait-until.js";
 
 /** A process id that nothing has. */
 const NOBODY = "4999999";
@@ -133,6 +144,19 @@ describe("slirp-wasm netns", () => {
     const { status, errorOutput } = await runNetnsProgram(OURS, words);
     expect(status).toBe(1);
     expect(errorOutput).toMatch(message);
+  });
+
+  it("ends when it is told to, while the namespace's file keeps it waiting", async () => {
+    const path = join(makeScratch(), "fifo");
+    execFileSync("mkfifo", [path]);
+    const words = ["--netns-type=path", path, "tap0"];
+    await using process = new NetnsProcess(OURS, words);
+    const pid = String(process.child.pid);
+    await waitUntil("its program waits at the file", () => {
+      return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") !== "";
+    });
+    process.child.kill("SIGTERM");
+    expect(await process.ended()).toMatchObject({ status: null, signal: "SIGTERM" });
   });
 
   it("refuses a descriptor that is no TAP", async () => {

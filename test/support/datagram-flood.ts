@@ -1,6 +1,7 @@
 /** Starts `datagram-flood.mjs`: numbered datagrams at a rate, and what of them comes. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Command } from "./iperf.js";
@@ -70,4 +71,12 @@ export class FloodCounter {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** What the kernel had no room for in a socket of this machine's: the last column (proc(5)). */
+export function droppedBySocket(port: number): number {
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const text = ["/proc/net/udp", "/proc/net/udp6"].map((path) => readFileSync(path, "latin1"));
+  const rows = text.flatMap((each) => each.split("\n")).map((line) => line.trim().split(/\s+/));
+  return Number(rows.find((row) => row[1]?.endsWith(hex))?.at(-1) ?? 0);
 }

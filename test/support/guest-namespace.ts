@@ -84,6 +84,13 @@ export class GuestNamespace {
     return (await run(program, args, { maxBuffer: 2 ** 27 })).stdout;
   }
 
+  /** As {@link run}, but as one who may change the namespace's interfaces. */
+  async administer(...words: string[]): Promise<string> {
+    const user = this.#isUser ? [`--user=${this.path("user")}`, "--setuid=0"] : [];
+    const line = [...user, `--net=${this.path("net")}`, "--", ...words];
+    return (await run("nsenter", line)).stdout;
+  }
+
   /** As {@link run}, but answers the exit status, whatever it is. */
   async status(...words: string[]): Promise<number> {
     const [program = "", ...args] = this.command(...words);

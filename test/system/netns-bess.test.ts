@@ -3,13 +3,15 @@
  * standard library knows such sockets, that moves frames between the socket and a TAP in a namespace: so the guest is the kernel again.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ROOT } from "../house/scratch.js";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
-import { NetnsProcess, OURS, PROGRAMS } from "../support/netns-program.js";
+import { NATIVE_FOLDER } from "../support/native-files.js";
+import { NetnsProcess, OURS, PROGRAMS, type StartOptions } from "../support/netns-program.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const BRIDGE = `
@@ -79,10 +81,13 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("a User Mode Linux's socket", (
 
   describe("that nobody has come to", () => {
     // slirp4netns is not asked: it leaves a process there that waits on, and the exit descriptor unread.
-    async function wait(words: readonly string[]): Promise<NetnsProcess> {
+    async function wait(
+      words: readonly string[],
+      options: StartOptions = {},
+    ): Promise<NetnsProcess> {
       const path = join(folder, "bess.sock");
       const line = ["--target-type=bess", "--exit-fd=3", ...words, path];
-      const process = new NetnsProcess(OURS, line);
+      const process = new NetnsProcess(OURS, line, options);
       await waitUntil("there is a socket", () => existsSync(path));
       return process;
     }
@@ -110,5 +115,19 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("a User Mode Linux's socket", (
         expect(existsSync(join(folder, "bess.sock"))).toBe(false);
       });
     }
+
+    it("is waited at by the program in a folder of one's own, in the sandbox too", async () => {
+      const own = join(folder, "own");
+      cpSync(join(ROOT, NATIVE_FOLDER), own, { recursive: true });
+      const wrap = (words: readonly string[]): string[] => [
+        "env",
+        `SLIRP_WASM_ADDONS=${own}`,
+        ...words,
+      ];
+      await using process = await wait(["--enable-sandbox"], { wrap });
+      const pid = String(process.child.pid);
+      const waiting = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+      expect(readlinkSync(`/proc/${waiting}/exe`)).toBe(join(own, "netns-helper"));
+    });
   });
 });

@@ -121,12 +121,15 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined)("slirp-wasm netns", () => {
     expect(process.child.exitCode).toBeNull();
   });
 
-  it("ends with an error when the interface is deleted", async () => {
-    const words = ["-c", String(guest.pid), "tap0"];
-    await using process = await NetnsProcess.start(OURS, words);
-    await guest.run("ip", "link", "delete", "tap0");
-    const { status, errorOutput } = await process.ended();
-    expect(status).toBe(1);
-    expect(errorOutput).toContain("tap:tap0");
-  });
+  it.each(["", "--enable-sandbox"])(
+    "ends with an error when the interface is deleted %s",
+    async (word) => {
+      const words = ["-c", ...(word === "" ? [] : [word]), String(guest.pid), "tap0"];
+      await using process = await NetnsProcess.start(OURS, words);
+      await guest.run("ip", "link", "delete", "tap0");
+      const { status, errorOutput } = await process.ended();
+      expect(status).toBe(1);
+      expect(errorOutput).toContain("tap:tap0");
+    },
+  );
 });

@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { asNobody, GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
-import { NetnsProcess, PROGRAMS } from "../support/netns-program.js";
+import { NetnsProcess, OURS, PROGRAMS } from "../support/netns-program.js";
 
 describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
   "an ordinary user's namespaces by $name",
@@ -44,6 +44,18 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
 );
 
 describe.skipIf(WHY_NO_NAMESPACES !== undefined)("an ordinary user", () => {
+  for (const words of [[], ["--enable-sandbox", "--enable-seccomp"]]) {
+    it(`is told when the interface is deleted, confined: [${words.join(" ")}]`, async () => {
+      await using guest = await GuestNamespace.create({ asUser: true });
+      const line = ["-c", ...words, String(guest.pid), "tap0"];
+      await using process = await NetnsProcess.start(OURS, line, { wrap: asNobody });
+      await guest.administer("ip", "link", "delete", "tap0");
+      const { status, errorOutput } = await process.ended();
+      expect(status).toBe(1);
+      expect(errorOutput).toContain("tap:tap0 is gone");
+    });
+  }
+
   it.each(PROGRAMS)("is told by $name that another's namespace is not his", async (program) => {
     await using guest = await GuestNamespace.create();
     const words = ["--configure", String(guest.pid), "tap0"];

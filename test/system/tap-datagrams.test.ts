@@ -2,9 +2,8 @@
  * UDP of the kernel as guest, at several rates: each datagram that was sent has come, once, or is counted as dropped by the one who had no
  * room for it: a socket of the kernel's, the TAP, the stack.
  */
-import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FloodCounter, sendFlood, type Flood } from "../support/datagram-flood.js";
+import { droppedBySocket, FloodCounter, sendFlood, type Flood } from "../support/datagram-flood.js";
 import { onHost } from "../support/iperf.js";
 import { whyNoTap } from "../support/network-namespace.js";
 import { GATEWAYS, GUESTS, TapGuest } from "../support/tap-guest.js";
@@ -13,14 +12,6 @@ import { waitUntil } from "../support/wait-until.js";
 const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
 const GUEST_PORT = 6000;
 const MISSING = whyNoTap();
-
-/** Of a socket of this machine's: the last column (proc(5)). */
-function droppedByKernel(port: number): number {
-  const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  const text = ["/proc/net/udp", "/proc/net/udp6"].map((path) => readFileSync(path, "latin1"));
-  const rows = text.flatMap((each) => each.split("\n")).map((line) => line.trim().split(/\s+/));
-  return Number(rows.find((row) => row[1]?.endsWith(hex))?.at(-1) ?? 0);
-}
 
 /** A second or so each. */
 const RATES = [
@@ -62,7 +53,7 @@ describe.runIf(MISSING === undefined)("UDP through a TAP and a stack", () => {
     const local = (text: string | undefined): boolean =>
       text?.endsWith(`:${String(port)}`) ?? false;
     const socket = guest.slirp.sockets().find((each) => local(each.local));
-    return (socket?.droppedDatagrams ?? 0) + droppedByKernel(port);
+    return (socket?.droppedDatagrams ?? 0) + droppedBySocket(port);
   }
 
   /** All of them have come, and none twice, or are counted somewhere. */

@@ -217,6 +217,14 @@ describe.skipIf(missing !== undefined)("a port", () => {
     expect(events).toEqual([[PortEvent.writable, 0]]);
   });
 
+  it("keeps nothing of its own: nothing is waited for, and nothing is discarded", () => {
+    writeSync(far, frame);
+    expect(port.send(frame)).toBe(PortStatus.taken);
+    expect(port.drain()).toBe(0);
+    port.discard();
+    expect(read()).toEqual([[...frame]]);
+  });
+
   it("fails where the other end is closed, once", async () => {
     port.setReading(true);
     writeSync(far, frame);

@@ -1,45 +1,18 @@
 /** The addon for sockets under the sanitizers: the contract, what it leaves behind, and calls that no TypeScript makes. */
-import { afterAll, beforeAll, expect, it, type TestContext } from "vitest";
+import { expect } from "vitest";
+import { describeSanitized } from "../support/describe-sanitized.js";
 import { whyNoNativeSockets } from "../support/native-sockets.js";
-import { SanitizedAddon, whyNoSanitizers } from "../support/sanitized-addon.js";
-
-const TIMEOUT_MS = 600_000;
 
 const SUITES = ["native-contract", "native-datagram", "native-life", "node-stream"].map(
   (name) => `test/node/${name}.test.ts`,
 );
 
-const missing = whyNoNativeSockets() ?? whyNoSanitizers();
-let addon: SanitizedAddon;
-
-function skipWithout(ctx: TestContext): void {
-  if (missing !== undefined) ctx.skip(missing);
-}
-
-beforeAll(async () => {
-  if (missing === undefined) addon = await SanitizedAddon.build("sockets");
-}, TIMEOUT_MS);
-
-afterAll(() => {
-  if (missing === undefined) addon.remove();
-});
-
-it(
-  "passes its suites without a word from the sanitizers",
-  async (ctx) => {
-    skipWithout(ctx);
-    const ended = await addon.runSuites(SUITES);
-    expect(addon.reports).toBe("");
-    expect(ended.stdout, ended.stderr).toMatch(/Test Files {2}4 passed \(4\)/);
-  },
-  TIMEOUT_MS,
-);
-
-it(
-  "leaks nothing of its own",
-  async (ctx) => {
-    skipWithout(ctx);
-    const script = `
+describeSanitized(
+  ["sockets"],
+  { missing: whyNoNativeSockets(), suites: SUITES, called: ["sockets"] },
+  (test) => {
+    test("leaks nothing of its own", async (build) => {
+      const script = `
       const { createNodeHostNetwork, ipEndpoint } = await import("./dist/node.js");
       for (let round = 0; round < 50; round++) {
         const network = createNodeHostNetwork({ sockets: "native" });
@@ -54,18 +27,41 @@ it(
       }
       for (let i = 0; i < 5; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
       console.log("done");`;
-    const ended = await addon.runForLeaks(script);
-    expect(ended.stdout).toBe("done\n");
-    expect(addon.ownReports).toEqual([]);
-  },
-  TIMEOUT_MS,
-);
+      const ended = await build.runForLeaks(script);
+      expect(ended.stdout).toBe("done\n");
+      expect(build.ownReports).toEqual([]);
+    });
 
-it(
-  "takes any arguments in any order, before and after its end, and answers or throws",
-  async (ctx) => {
-    skipWithout(ctx);
-    const script = `
+    test("polls busily while answers come, until it ends in the middle of that", async (build) => {
+      const script = `
+        const { createNodeHostNetwork, ipEndpoint } = await import("./dist/node.js");
+        const { createServer } = await import("node:net");
+        const server = createServer({ noDelay: true }, (socket) => socket.on("error", () => {}).pipe(socket));
+        await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+        for (let round = 0; round < 20; round++) {
+          const network = createNodeHostNetwork({ sockets: "native", busyPollUs: 1000 });
+          const stream = network.connectStream(ipEndpoint("127.0.0.1", server.address().port));
+          const byte = new Uint8Array(1);
+          let left = 100;
+          await new Promise((resolve) => {
+            stream.onReady = () => {
+              while (stream.receive(byte) > 0) left--;
+              if (left <= 0) resolve();
+              else stream.send(byte);
+            };
+          });
+          await network.close();
+          gc();
+        }
+        server.close();
+        console.log("done");`;
+      const ended = await build.runForLeaks(script);
+      expect(ended.stdout, ended.stderr).toBe("done\n");
+      expect(build.ownReports).toEqual([]);
+    });
+
+    test("takes any arguments in any order, before and after its end, and answers or throws", async (build) => {
+      const script = `
       const { createRequire } = await import("node:module");
       const path = process.env.SLIRP_WASM_ADDONS + "/sockets.node";
       const addon = createRequire(path)(path);
@@ -100,9 +96,9 @@ it(
       gc();
       await new Promise((resolve) => setTimeout(resolve, 20));
       console.log([...thrown].sort().join(" "));`;
-    const ended = await addon.runForLeaks(script);
-    expect(ended.stdout, ended.stderr).toBe("TypeError\n");
-    expect(addon.ownReports).toEqual([]);
+      const ended = await build.runForLeaks(script);
+      expect(ended.stdout, ended.stderr).toBe("TypeError\n");
+      expect(build.ownReports).toEqual([]);
+    });
   },
-  TIMEOUT_MS,
 );

@@ -1,46 +1,33 @@
 /** The addon for TAPs under the sanitizers: its suites, worker threads and ends of processes among them. */
-import { afterAll, beforeAll, expect, it, type TestContext } from "vitest";
-import { whyNoTap } from "../support/network-namespace.js";
-import { SanitizedAddon, whyNoSanitizers } from "../support/sanitized-addon.js";
+import { expect } from "vitest";
+import { describeSanitized } from "../support/describe-sanitized.js";
+import { whyNoTap, whyNoVhost } from "../support/network-namespace.js";
 
-const TIMEOUT_MS = 600_000;
+const SUITES = [
+  "frame-port",
+  "tap-addon",
+  "tap-helper",
+  "tap-life",
+  "tap-offloads",
+  "tap-opening",
+  "tap-queues",
+  "tap-vhost",
+].map((name) => `test/backends/${name}.test.ts`);
 
-/** What exercises every function of the addon. */
-const SUITES = ["tap-life", "tap-queues", "tap-opening", "tap-vhost"].map(
-  (name) => `test/backends/${name}.test.ts`,
-);
+/** The rings have sanitizers in a suite of their own (test/backends/vring.test.ts); the rest takes a kernel that has vhost-net. */
+const OF_VHOST = ["vring.c", "vhost-device.c", "vhost-transport.c"];
 
-const missing = whyNoTap() ?? whyNoSanitizers();
-let addon: SanitizedAddon;
-
-function skipWithout(ctx: TestContext): void {
-  if (missing !== undefined) ctx.skip(missing);
-}
-
-beforeAll(async () => {
-  if (missing === undefined) addon = await SanitizedAddon.build("tap");
-}, TIMEOUT_MS);
-
-afterAll(() => {
-  if (missing === undefined) addon.remove();
-});
-
-it(
-  "passes its suites without a word from the sanitizers",
-  async (ctx) => {
-    skipWithout(ctx);
-    const ended = await addon.runSuites(SUITES);
-    expect(addon.reports).toBe("");
-    expect(ended.stdout, ended.stderr).toMatch(/Test Files {2}4 passed \(4\)/);
+describeSanitized(
+  ["tap"],
+  {
+    missing: whyNoTap(),
+    suites: SUITES,
+    called: ["tap"],
+    exempt: whyNoVhost() === undefined ? [] : OF_VHOST,
   },
-  TIMEOUT_MS,
-);
-
-it(
-  "leaks nothing of its own",
-  async (ctx) => {
-    skipWithout(ctx);
-    const script = `
+  (test) => {
+    test("leaks nothing of its own", async (build) => {
+      const script = `
       const { openTap } = await import("./dist/tap.js");
       for (let round = 0; round < 20; round++) {
         const tap = await openTap({ name: "tap0", up: true });
@@ -50,9 +37,9 @@ it(
       }
       for (let i = 0; i < 5; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 5)); }
       console.log("done");`;
-    const ended = await addon.runForLeaks(script, "unshare", "--net");
-    expect(ended.stdout).toBe("done\n");
-    expect(addon.ownReports).toEqual([]);
+      const ended = await build.runForLeaks(script, "unshare", "--net");
+      expect(ended.stdout).toBe("done\n");
+      expect(build.ownReports).toEqual([]);
+    });
   },
-  TIMEOUT_MS,
 );

@@ -123,10 +123,7 @@ export class LinkWatch {
     const onEvent = (event: number, value: number): void => {
       if (event === PortEvent.frames) {
         for (let i = 0; i < value; i++) this.#read(area.frame(i));
-      } else if (event === PortEvent.failed && this.#refresh()) {
-        // Messages were lost because there were too many; what they said has been asked for.
-        this.#place?.monitor.setReading(true);
-      }
+      } else if (event === PortEvent.failed) this.#catchUp(area);
     };
     let monitor: FramePort;
     try {
@@ -138,6 +135,28 @@ export class LinkWatch {
     monitor.setReferenced(false);
     monitor.setReading(true);
     return monitor;
+  }
+
+  /** Messages were lost because there were too many. Those that were kept are older than what is asked for then, so they come first. */
+  #catchUp(area: ReceiveArea): void {
+    const place = this.#place;
+    while (place && this.#place === place && this.#readKept(place.monitor, area)) continue;
+    // Moved, or deleted: so one of the messages said.
+    if (!place || this.#place !== place) return;
+    if (this.#refresh()) place.monitor.setReading(true);
+    else this.#onDeleted();
+  }
+
+  /** Reads messages that wait; false where there are none. */
+  #readKept(monitor: FramePort, area: ReceiveArea): boolean {
+    let count: number;
+    try {
+      count = monitor.readNow(area.bytes, area.offsets, area.lengths);
+    } catch (error) {
+      return codeOf(error) === "ENOBUFS";
+    }
+    for (let i = 0; i < count; i++) this.#read(area.frame(i));
+    return count > 0;
   }
 
   #read(message: Uint8Array): void {

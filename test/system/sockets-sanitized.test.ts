@@ -7,9 +7,12 @@ const SUITES = ["native-contract", "native-datagram", "native-life", "node-strea
   (name) => `test/node/${name}.test.ts`,
 );
 
+/** What it shares with the other addons; errors of the system are thrown in the TAP's suites. */
+const SHARED = ["throw.c"];
+
 describeSanitized(
   ["sockets"],
-  { missing: whyNoNativeSockets(), suites: SUITES, called: ["sockets"] },
+  { missing: whyNoNativeSockets(), suites: SUITES, called: ["sockets"], exempt: SHARED },
   (test) => {
     test("leaks nothing of its own", async (build) => {
       const script = `

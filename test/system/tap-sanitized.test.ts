@@ -6,6 +6,7 @@ import { whyNoTap, whyNoVhost } from "../support/network-namespace.js";
 const SUITES = [
   "frame-port",
   "tap-addon",
+  "tap-headers",
   "tap-helper",
   "tap-life",
   "tap-offloads",

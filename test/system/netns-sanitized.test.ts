@@ -17,6 +17,30 @@ const LONG = "x".repeat(300);
 /** Bytes of an address that never ends, and of one that does at the last byte that there is room for. */
 const DIGITS = "1".repeat(63);
 
+const CONFIGURE = ["open", "--netns=NETNS", "--name=tap0", "--vnet-header", "--configure"];
+
+/** What an interface cannot be given. */
+const BAD_LINKS: readonly (readonly [readonly string[], RegExp])[] = [
+  [["--mac=02:00"], /set MAC/],
+  [["--mac=01:00:5e:00:00:01"], /set MAC/],
+  [["--mtu=-1"], /set MTU/],
+  [["--mtu=65522"], /set MTU/],
+  [["--address=10.0.2.100"], /IPv4 address/],
+  [["--address=/24"], /IPv4 address/],
+  [[`--address=${DIGITS}/24`], /IPv4 address/],
+  [[`--address=${DIGITS}1/24`], /IPv4 address/],
+  [[`--address=${LONG}/24`], /IPv4 address/],
+  [["--address=fd00::1/24"], /IPv4 address/],
+  [["--address=10.0.2.100/33"], /IPv4 address/],
+  [["--address=10.0.2.100/-1"], /IPv4 address/],
+  [["--address=10.0.2.100/"], /IPv4 address/],
+  [["--gateway=10.0.2.2"], /IPv4 route/],
+  [[`--gateway=${LONG}`], /IPv4 route/],
+  [["--address=10.0.2.100/31", "--address6=fd00::1/129"], /IPv6 address/],
+  [["--address6=fd00::1/64", "--gateway6=10.0.2.2"], /IPv6 route/],
+  [["--address6=fd00::1/64", "--gateway6=::"], /IPv6 route/],
+];
+
 /** What the helper is given, in a namespace where nothing is called `lo2`; what it says, and its exit status. */
 const BAD: readonly (readonly [readonly string[], RegExp, number?])[] = [
   [[], /its arguments are that program's to know/, 2],
@@ -33,32 +57,7 @@ const BAD: readonly (readonly [readonly string[], RegExp, number?])[] = [
   [["open", "--netns=NETNS", "--name=sixteen-bytes-xx", "3"], /is longer than 15 bytes/],
   [["open", "--netns=NETNS", "--name=lo", "3"], /TUNSETIFF/],
   [["open", "--netns=NETNS", "--name=tap0", "99"], /SCM_RIGHTS.*Bad file/],
-  ...[
-    [["--mac=02:00"], /set MAC/],
-    [["--mac=01:00:5e:00:00:01"], /set MAC/],
-    [["--mtu=-1"], /set MTU/],
-    [["--mtu=65522"], /set MTU/],
-    [["--address=10.0.2.100"], /IPv4 address/],
-    [["--address=/24"], /IPv4 address/],
-    [[`--address=${DIGITS}/24`], /IPv4 address/],
-    [[`--address=${DIGITS}1/24`], /IPv4 address/],
-    [[`--address=${LONG}/24`], /IPv4 address/],
-    [["--address=fd00::1/24"], /IPv4 address/],
-    [["--address=10.0.2.100/33"], /IPv4 address/],
-    [["--address=10.0.2.100/-1"], /IPv4 address/],
-    [["--address=10.0.2.100/"], /IPv4 address/],
-    [["--gateway=10.0.2.2"], /IPv4 route/],
-    [[`--gateway=${LONG}`], /IPv4 route/],
-    [["--address=10.0.2.100/31", "--address6=fd00::1/129"], /IPv6 address/],
-    [["--address6=fd00::1/64", "--gateway6=10.0.2.2"], /IPv6 route/],
-    [["--address6=fd00::1/64", "--gateway6=::"], /IPv6 route/],
-  ].map(
-    ([words, message]) =>
-      [
-        ["open", "--netns=NETNS", "--name=tap0", "--vnet-header", "--configure", ...words, "3"],
-        message,
-      ] as [string[], RegExp],
-  ),
+  ...BAD_LINKS.map(([words, message]) => [[...CONFIGURE, ...words, "3"], message] as const),
   [["accept", "3", `/tmp/${LONG}`], /is longer than 107 bytes/],
   [["accept", "3", "/nowhere/socket"], /\/nowhere\/socket: No such file/],
   [["accept", "3", "/tmp"], /\/tmp: Address already in use/],

@@ -21,7 +21,7 @@ enum {
     OUTPUT_BYTES = 1024 * 1024,
     OUTPUT_FRAMES = 4096,
     BURST_BYTES = 280 * 1024, /* what one stream's buffer can bring in one go, with headers */
-    MAX_HEADER_LENGTH = 12,
+    MAX_HEADER_LENGTH = 12, /* room for it is before every frame: JavaScript changes the header of frames that wait (waiting-frames.ts) */
 };
 
 static uint8_t input[2][INPUT_BYTES] __attribute__((aligned(8)));
@@ -100,8 +100,7 @@ uint32_t frames_sent(void)
 
 uint8_t *frames_begin(size_t length)
 {
-    uint32_t header = shared.header_length;
-    uint32_t size = (header + length + 3) & ~3u;
+    uint32_t size = (MAX_HEADER_LENGTH + length + 3) & ~3u;
 
     sent++;
     restart_if_empty();
@@ -113,24 +112,19 @@ uint8_t *frames_begin(size_t length)
         shared.output_dropped++;
         return NULL;
     }
-    uint8_t *target = output + output_used;
-    if (header) {
-        memset(target, 0, header);
-        if (header == MAX_HEADER_LENGTH) {
-            target[10] = 1; /* num_buffers, little-endian (virtio 1.2, 5.1.6.4) */
-        }
-    }
-    return target + header;
+    uint8_t *frame = output + output_used + MAX_HEADER_LENGTH;
+    memset(frame - MAX_HEADER_LENGTH, 0, MAX_HEADER_LENGTH);
+    frame[-2] = shared.header_length == MAX_HEADER_LENGTH; /* num_buffers, little-endian (virtio 1.2, 5.1.6.4) */
+    return frame;
 }
 
 void frames_end(const uint8_t *frame, size_t length)
 {
-    uint32_t header = shared.header_length;
+    uint32_t index = shared.output_count++;
 
-    offsets[shared.output_count] = (uint32_t)(uintptr_t)(frame - header);
-    lengths[shared.output_count] = header + length;
-    shared.output_count++;
-    output_used += (header + length + 3) & ~3u;
+    offsets[index] = (uint32_t)(uintptr_t)(frame - shared.header_length);
+    lengths[index] = shared.header_length + length;
+    output_used += (MAX_HEADER_LENGTH + length + 3) & ~3u;
 }
 
 ssize_t frames_send_packet(const void *bytes, size_t length, void *opaque)

@@ -12,6 +12,7 @@ import { SlirpNicSide } from "../frames/slirp-nic-side.js";
 import { SharedField } from "./module-instance.js";
 import { featuresAt, offloadBits } from "./offloads.js";
 import type { Stack, StackObserver } from "./stack.js";
+import { adaptWaitingFrames } from "./waiting-frames.js";
 
 /** See the top of the file. */
 export abstract class StackBackend extends SlirpNicSide {
@@ -108,9 +109,13 @@ export abstract class StackBackend extends SlirpNicSide {
   }
 
   protected override agree(features: bigint, headerLength: HeaderLength): void {
+    const { areas, instance } = this.stack;
+    // What the NIC has sent before has the header that held until now.
+    if (areas.hasInput) this.tryMakeRoom();
+    adaptWaitingFrames(instance, this.headerLength, headerLength, features);
     this.headerLength = headerLength;
     this.stack.call(() => {
-      this.stack.instance.exports.frames_set_header(headerLength, offloadBits(features));
+      instance.exports.frames_set_header(headerLength, offloadBits(features));
     });
   }
 

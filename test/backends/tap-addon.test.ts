@@ -25,11 +25,13 @@ describe("an addon", () => {
   it("that cannot be loaded says why", () => {
     const folder = mkdtempSync(join(tmpdir(), "addons-"));
     writeFileSync(join(folder, "broken.node"), "this is no addon");
+    const { SLIRP_WASM_ADDONS: before } = process.env;
     process.env.SLIRP_WASM_ADDONS = folder;
     try {
       expect(() => loadAddon("broken")).toThrow(/broken\.node cannot be loaded \(/);
     } finally {
-      delete process.env.SLIRP_WASM_ADDONS;
+      if (before === undefined) delete process.env.SLIRP_WASM_ADDONS;
+      else process.env.SLIRP_WASM_ADDONS = before;
       rmSync(folder, { recursive: true });
     }
   });
@@ -43,6 +45,8 @@ describeTap("an addon's functions", (test) => {
       expect(() => addon.control?.(...values)).toThrow();
     }
     expect(() => addon.openTun?.("a\0b", -1)).toThrow(/NUL/);
+    expect(() => addon.getHardwareAddress?.(-1)).toThrow(/EBADF/);
+    expect(addon.getHardwareAddress?.(fd)).toHaveLength(6);
     expect(() => addon.setInterface?.(fd, "x".repeat(99), 0)).toThrow(/too long/);
     const tap = openTapDescriptor(loadTapAddon(), { namespace: world.namespace.path });
     const Port = addon.FramePort as unknown as new (...values: unknown[]) => object;

@@ -109,7 +109,8 @@ export interface NetBackend {
   /** virtio-net feature bits that the backend can do with this header length. 0 where it cannot do the length at all. */
   capabilities(headerLength: HeaderLength): bigint;
   /**
-   * Sets features and header length. Frames that wait get the new header; those that say more than was agreed on now are dropped and counted.
+   * Sets features and header length. Frames that wait get the new header, or are dropped and counted, as all are that say more than is agreed
+   * on now.
    * Throws a SlirpError `unsupportedCapability` and changes nothing where it cannot.
    */
   setCapabilities(features: bigint, headerLength: HeaderLength): void;

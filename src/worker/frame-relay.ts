@@ -4,6 +4,7 @@
  */
 import { SendStatus, type FrameBatch, type HeaderLength } from "../backend.js";
 import type { SlirpBackend } from "../slirp-backend.js";
+import { Agreement } from "./agreement.js";
 import { ParcelKind, ParcelReader, ParcelWord, wordsOf } from "./parcel.js";
 import { ParcelSender } from "./parcel-sender.js";
 
@@ -23,7 +24,7 @@ export class FrameRelay {
   /** What the page sent and the stack has not taken, oldest first; the reader is in the first. */
   readonly #waiting: (ArrayBuffer | CapabilityChange)[] = [];
   #stack: SlirpBackend | undefined;
-  #headerLength: HeaderLength = 0;
+  readonly #agreement = new Agreement();
   #isReaderOpen = false;
   /** The stack was told to keep its frames. */
   #isHolding = false;
@@ -31,7 +32,7 @@ export class FrameRelay {
   constructor(port: MessagePort) {
     this.#sender = new ParcelSender(port, (words) => {
       const [fromGuest = 0, toGuest = 0, memory = 0] = this.counters();
-      words[ParcelWord.headerLength] = this.#headerLength;
+      words[ParcelWord.agreement] = this.#agreement.number;
       words[ParcelWord.droppedFromGuest] = fromGuest;
       words[ParcelWord.droppedToGuest] = toGuest;
       words[ParcelWord.memoryPages] = memory;
@@ -90,7 +91,7 @@ export class FrameRelay {
     for (let next = this.#waiting[0]; next && stack; next = this.#waiting[0]) {
       if (!(next instanceof ArrayBuffer)) {
         stack.setCapabilities(next.features, next.header);
-        this.#headerLength = next.header;
+        this.#agreement.change(next.features, next.header);
       } else if (!this.#sendParcel(stack, next)) {
         return;
       }

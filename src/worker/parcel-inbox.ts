@@ -7,10 +7,10 @@ import { ParcelReader, ParcelWord, wordsOf } from "./parcel.js";
 
 /** Who has the inbox. */
 export interface InboxOwner {
-  /** Length of the header that frames must have now. */
-  headerLength(): number;
+  /** Number of the agreement that frames must have been made under. */
+  agreement(): number;
   giveBack(buffer: ArrayBuffer): void;
-  /** Frames that were made before the NIC asked for another header. */
+  /** Frames that were made before the NIC agreed on another header, or on less. */
   onDropped(frames: number): void;
 }
 
@@ -42,18 +42,18 @@ export class ParcelInbox {
 
   /** Length of the next frame, 0 for none. */
   peek(): number {
-    while (!this.#current) {
-      const buffer = this.#waiting.shift();
+    for (;;) {
+      const buffer = this.#current ?? this.#waiting.shift();
       if (!buffer) return 0;
-      this.#reader.open(buffer);
-      if (wordsOf(buffer)[ParcelWord.headerLength] === this.#owner.headerLength()) {
-        this.#current = buffer;
-      } else {
-        this.#owner.onDropped(this.#reader.count);
-        this.#owner.giveBack(buffer);
+      if (buffer !== this.#current) this.#reader.open(buffer);
+      this.#current = buffer;
+      if (wordsOf(buffer)[ParcelWord.agreement] === this.#owner.agreement()) {
+        return this.#reader.peek();
       }
+      this.#current = undefined;
+      this.#owner.onDropped(this.#reader.takeRest().count);
+      this.#owner.giveBack(buffer);
     }
-    return this.#reader.peek();
   }
 
   /** Takes the next frame; the caller has asked `peek`. */

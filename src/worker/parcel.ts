@@ -18,8 +18,8 @@ export const ParcelKind = { frames: 1, returned: 2 } as const;
 export const ParcelWord = {
   kind: 0,
   frames: 1,
-  /** Length of the virtio-net header before each frame. */
-  headerLength: 2,
+  /** What its frames were made under: see `agreement.ts`. */
+  agreement: 2,
   // Only from the worker: the state of the stack at that moment.
   droppedFromGuest: 3,
   droppedToGuest: 4,

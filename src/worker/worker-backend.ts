@@ -16,6 +16,7 @@ import {
 } from "../backend.js";
 import type { SlirpError } from "../errors.js";
 import { SlirpNicSide } from "../frames/slirp-nic-side.js";
+import { Agreement } from "./agreement.js";
 import { ParcelKind, ParcelWord, wordsOf } from "./parcel.js";
 import { ParcelInbox } from "./parcel-inbox.js";
 import { ParcelSender } from "./parcel-sender.js";
@@ -32,6 +33,7 @@ export interface BackendLink {
 export abstract class WorkerBackend extends SlirpNicSide {
   private readonly sender: ParcelSender;
   private readonly inbox: ParcelInbox;
+  private readonly agreement = new Agreement();
   /** As the stack counts, of its last message. */
   private stackCounters = new Uint32Array(3);
   private deliveryDue = false;
@@ -44,10 +46,10 @@ export abstract class WorkerBackend extends SlirpNicSide {
   ) {
     super();
     this.sender = new ParcelSender(backendLink.port, (words) => {
-      words[ParcelWord.headerLength] = this.headerLength;
+      words[ParcelWord.agreement] = this.agreement.number;
     });
     this.inbox = new ParcelInbox({
-      headerLength: () => this.headerLength,
+      agreement: () => this.agreement.number,
       giveBack: (buffer) => {
         if (!this.failure) this.sender.giveBack(buffer);
       },
@@ -137,6 +139,7 @@ export abstract class WorkerBackend extends SlirpNicSide {
   protected override agree(features: bigint, headerLength: HeaderLength): void {
     this.flush();
     this.headerLength = headerLength;
+    this.agreement.change(features, headerLength);
     this.backendLink.post({ kind: "capabilities", features, header: headerLength });
   }
 

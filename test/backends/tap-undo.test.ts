@@ -52,6 +52,11 @@ async function makeInterface(world: TapWorld, state: "up" | "down"): Promise<voi
     route add default via fd00:8::9 metric 50
     route add fd00:9::/64 via fd00:8::9
     route add fd00:7::/64 dev tap0 table 77`);
+  // The kernel does the rest of an IPv6 address later, also of one that it does not ask for on the link.
+  await waitUntil("IPv6 addresses are local", async () => {
+    const local = await world.namespace.run("ip", "-6", "route", "show", "table", "local");
+    return ["fd00:8::1", "fd00:8::2"].every((address) => local.includes(`local ${address} `));
+  });
 }
 
 async function expectAsBefore(world: TapWorld, options: OpenTapOptions): Promise<void> {

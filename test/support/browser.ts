@@ -53,22 +53,30 @@ export async function launchPlainBrowser(): Promise<PlainBrowser> {
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
   const url = (): string | undefined => /^DevTools listening on (\S+)\s/m.exec(said)?.[1];
-  await waitUntil("the browser listens", () => url() !== undefined);
-  const browser = await chromium.connectOverCDP(url() ?? "", {
-    noDefaults: true,
-    timeout: CONNECT_TIMEOUT_MS,
-  });
-  const [context] = browser.contexts();
-  if (!context) throw new Error("the browser has no context");
-  return {
-    context,
-    async [Symbol.asyncDispose]() {
-      const ended = once(child, "exit");
-      kill();
-      await ended;
-      process.off("exit", kill);
-      await browser.close();
-      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-    },
+  const end = async (): Promise<void> => {
+    const ended = once(child, "exit");
+    kill();
+    await ended;
+    process.off("exit", kill);
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   };
+  try {
+    await waitUntil("the browser listens", () => url() !== undefined);
+    const browser = await chromium.connectOverCDP(url() ?? "", {
+      noDefaults: true,
+      timeout: CONNECT_TIMEOUT_MS,
+    });
+    const [context] = browser.contexts();
+    if (!context) throw new Error("the browser has no context");
+    return {
+      context,
+      async [Symbol.asyncDispose]() {
+        await end();
+        await browser.close();
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }

@@ -44,20 +44,32 @@ bool read_arguments(napi_env env, napi_callback_info info, size_t count, napi_va
     return false;
 }
 
+/* Node-API would make 0 of NaN and of infinity, and cut off what is too large: closing descriptor 0 by mistake is no small one. */
+static bool read_whole(napi_env env, napi_value value, double least, double most, double *number)
+{
+    if (napi_get_value_double(env, value, number) == napi_ok && *number >= least && *number <= most &&
+        *number == (double)(int64_t)*number)
+        return true;
+    throw_type(env, "a whole number is expected, and of 32 bits");
+    return false;
+}
+
 bool read_int32(napi_env env, napi_value value, int32_t *number)
 {
-    if (napi_get_value_int32(env, value, number) == napi_ok)
-        return true;
-    throw_type(env, "a number is expected");
-    return false;
+    double whole;
+    if (!read_whole(env, value, INT32_MIN, INT32_MAX, &whole))
+        return false;
+    *number = (int32_t)whole;
+    return true;
 }
 
 bool read_uint32(napi_env env, napi_value value, uint32_t *number)
 {
-    if (napi_get_value_uint32(env, value, number) == napi_ok)
-        return true;
-    throw_type(env, "a number is expected");
-    return false;
+    double whole;
+    if (!read_whole(env, value, 0, UINT32_MAX, &whole))
+        return false;
+    *number = (uint32_t)whole;
+    return true;
 }
 
 bool read_bool(napi_env env, napi_value value, bool *truth)

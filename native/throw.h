@@ -18,7 +18,7 @@ napi_value throw_type(napi_env env, const char *message);
 /* The arguments of a call, at least `count` of them; false, and a TypeError, where there are fewer. */
 bool read_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *arguments, napi_value *self);
 
-/* Numbers, booleans and texts out of JavaScript; false, and a TypeError, where it is something else. */
+/* Whole numbers, booleans and texts out of JavaScript; false, and a TypeError, where it is something else. */
 bool read_int32(napi_env env, napi_value value, int32_t *number);
 bool read_uint32(napi_env env, napi_value value, uint32_t *number);
 bool read_bool(napi_env env, napi_value value, bool *truth);

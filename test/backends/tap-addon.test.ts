@@ -44,6 +44,9 @@ describeTap("an addon's functions", (test) => {
     for (const values of [[], [fd], ["x", 1, 2], [{}, {}, {}], [fd, 999, 0], [-1, 207, 0]]) {
       expect(() => addon.control?.(...values)).toThrow();
     }
+    for (const number of [NaN, Infinity, 0.5, 2 ** 31, -(2 ** 31) - 1, "0", null]) {
+      expect(() => addon.closeDescriptor?.(number)).toThrow(/a whole number is expected/);
+    }
     expect(() => addon.openTun?.("a\0b", -1)).toThrow(/NUL/);
     expect(() => addon.getHardwareAddress?.(-1)).toThrow(/EBADF/);
     expect(addon.getHardwareAddress?.(fd)).toHaveLength(6);
@@ -57,7 +60,7 @@ describeTap("an addon's functions", (test) => {
     const bad: [string, RegExp, ...unknown[]][] = [
       ["nothing", /too few arguments/],
       ["no callback", /too few/, tap.fd, true, bytes, numbers, numbers, numbers],
-      ["no descriptor", /a number/, "3", true, bytes, numbers, numbers, numbers, none],
+      ["no descriptor", /a whole number/, "3", true, bytes, numbers, numbers, numbers, none],
       ["no boolean", /a boolean/, tap.fd, 1, bytes, numbers, numbers, numbers, none],
       [
         "a plain array",

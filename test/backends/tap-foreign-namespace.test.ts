@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { expect } from "vitest";
 import { TapInstances } from "../../src/tap.js";
 import { describeTap } from "../support/describe-tap.js";
-import { asNobody } from "../support/guest-namespace.js";
+import { asNobody } from "../support/as-nobody.js";
 import { killChild } from "../support/kill-child.js";
 import { NetworkNamespace } from "../support/network-namespace.js";
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { ErrorCode } from "../../src/errors.js";
-import { asNobody } from "../support/guest-namespace.js";
+import { asNobody } from "../support/as-nobody.js";
 import { describeTap, type TapWorld } from "../support/describe-tap.js";
 import { withScript } from "../support/with-script.js";
 

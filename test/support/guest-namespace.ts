@@ -4,16 +4,11 @@
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
+import { BECOME_NOBODY } from "./as-nobody.js";
 import { killChild } from "./kill-child.js";
 
 const run = promisify(execFile);
-
-/** The user `nobody`. */
-const NOBODY = "65534";
 
 /** Why namespaces with a TAP cannot be had here; undefined where they can. */
 export const WHY_NO_NAMESPACES: string | undefined =
@@ -22,18 +17,6 @@ export const WHY_NO_NAMESPACES: string | undefined =
     : process.getuid?.() !== 0
       ? "the tests make network namespaces and a device file, which takes root"
       : undefined;
-
-/** Runs a command line as `nobody`, with a /dev/net/tun that everybody may open, as on desktop systems. */
-export function asNobody(words: readonly string[]): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "tun-"));
-  process.once("exit", () => {
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const script =
-    'mknod -m 666 "$0/tun" c 10 200 && chmod 755 "$0" && mount --bind "$0/tun" /dev/net/tun && exec "$@"';
-  const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
-  return ["unshare", "--mount", "sh", "-c", script, folder, ...user, ...words];
-}
 
 /** See the top of the file. */
 export class GuestNamespace {
@@ -47,9 +30,8 @@ export class GuestNamespace {
 
   static async create(options: { asUser?: boolean } = {}): Promise<GuestNamespace> {
     const isUser = options.asUser ?? false;
-    const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
     const words = [
-      ...(isUser ? [...user, "unshare", "--user", "--map-root-user"] : ["unshare"]),
+      ...(isUser ? [...BECOME_NOBODY, "unshare", "--user", "--map-root-user"] : ["unshare"]),
       // `cat` ends when our end of its input does, should this process be killed.
       ...["--net", "sh", "-c", "echo ready && exec cat"],
     ];

@@ -4,14 +4,14 @@
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { findFreePort } from "../support/free-port.js";
-import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { type GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { askApi, NetnsProcess, OURS } from "../support/netns-program.js";
+import { useNetnsWorld } from "../support/use-netns-world.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const ECHO = `
@@ -42,17 +42,12 @@ async function echoUdp(host: string, port: number): Promise<string> {
 }
 
 describe.skipIf(WHY_NO_NAMESPACES !== undefined)("slirp-wasm netns", () => {
+  const world = useNetnsWorld();
   let folder: string;
   let guest: GuestNamespace;
 
-  beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), "netns-"));
-    guest = await GuestNamespace.create();
-  });
-
-  afterEach(async () => {
-    await guest.close();
-    rmSync(folder, { recursive: true, force: true });
+  beforeEach(() => {
+    ({ guest, folder } = world());
   });
 
   it("opens ports of IPv6 to the guest, of TCP and UDP, and to its IPv4", async () => {

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostHttpServer } from "../support/host/http-server.js";
-import { asNobody, GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { asNobody } from "../support/as-nobody.js";
+import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { askApi, NATIVE, NetnsProcess, OURS } from "../support/netns-program.js";
 import { waitUntil } from "../support/wait-until.js";
 

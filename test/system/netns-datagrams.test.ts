@@ -2,15 +2,14 @@
  * UDP through `slirp-wasm netns` at several rates, one of them more than it can carry: each datagram that was sent has come, once, or the
  * kernel says who had no room for it: the TAP, a socket, the guest's queue. The program itself loses none.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { droppedBySocket, FloodCounter, sendFlood, type Flood } from "../support/datagram-flood.js";
 import { findFreePort } from "../support/free-port.js";
-import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { type GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { onHost, type Command } from "../support/iperf.js";
-import { askApi, NetnsProcess, OURS, waitForIpv6 } from "../support/netns-program.js";
+import { askApi, OURS, waitForIpv6 } from "../support/netns-program.js";
+import { useNetnsWorld } from "../support/use-netns-world.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const GUEST_PORT = 6000;
@@ -34,24 +33,16 @@ interface Counters {
 }
 
 describe.skipIf(WHY_NO_NAMESPACES !== undefined)("UDP through slirp-wasm netns", () => {
+  const world = useNetnsWorld();
   let folder: string;
   let guest: GuestNamespace;
-  let process: NetnsProcess;
   let inGuest: Command;
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), "netns-"));
-    guest = await GuestNamespace.create();
+    ({ guest, folder } = world());
     inGuest = (...words) => guest.command(...words);
-    const words = ["-c", "-6", "-a", join(folder, "api.sock"), String(guest.pid), "tap0"];
-    process = await NetnsProcess.start(OURS, words);
+    await world().startFor(OURS, ["-c", "-6", "-a", join(folder, "api.sock")]);
     await waitForIpv6(guest);
-  });
-
-  afterEach(async () => {
-    await process.stop();
-    await guest.close();
-    rmSync(folder, { recursive: true, force: true });
   });
 
   async function counters(): Promise<Counters["stats64"]> {

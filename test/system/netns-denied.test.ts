@@ -2,20 +2,14 @@
  * What a guest is kept from, by `slirp-wasm netns` and by Debian's slirp4netns: the host's loopback (`--disable-host-loopback`) and its name
  * servers (`--disable-dns`), by either version of IP; and that it has both where nothing is said.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { DnsResolver } from "../support/host/dns-resolver.js";
 import { HostHttpServer } from "../support/host/http-server.js";
-import {
-  NetnsProcess,
-  OURS,
-  PROGRAMS,
-  waitForIpv6,
-  type StartOptions,
-} from "../support/netns-program.js";
+import { OURS, PROGRAMS, waitForIpv6, type StartOptions } from "../support/netns-program.js";
+import { useNetnsWorld } from "../support/use-netns-world.js";
 
 /** What the guest finds the host's loopback and name server at. */
 const VERSIONS = [
@@ -30,25 +24,16 @@ const NAMES = { "guest.test": { a: "192.0.2.9" } };
 describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
   "a namespace by $name",
   (program) => {
+    const world = useNetnsWorld();
     let guest: GuestNamespace;
     let folder: string;
-    let running: NetnsProcess[];
 
-    beforeEach(async () => {
-      folder = mkdtempSync(join(tmpdir(), "netns-"));
-      guest = await GuestNamespace.create();
-      running = [];
-    });
-
-    afterEach(async () => {
-      for (const process of running) await process.stop();
-      await guest.close();
-      rmSync(folder, { recursive: true, force: true });
+    beforeEach(() => {
+      ({ guest, folder } = world());
     });
 
     async function start(words: readonly string[], options: StartOptions = {}): Promise<void> {
-      const line = ["--configure", "--enable-ipv6", ...words, String(guest.pid), "tap0"];
-      running.push(await NetnsProcess.start(program, line, options));
+      await world().startFor(program, ["--configure", "--enable-ipv6", ...words], options);
       await waitForIpv6(guest);
     }
 

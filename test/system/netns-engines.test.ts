@@ -20,6 +20,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BECOME_NOBODY, bringWithinReach } from "../support/as-nobody.js";
 import { HostHttpServer } from "../support/host/http-server.js";
 import { WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { OURS } from "../support/netns-program.js";
@@ -51,7 +52,8 @@ async function runAsNobody(script: string): Promise<string> {
     mount -t cgroup2 none /sys/fs/cgroup
     mount --bind ${folder}/subid /etc/subuid
     mount --bind ${folder}/subid /etc/subgid
-    exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -ec "$0"`;
+    ${bringWithinReach(folder)}
+    exec ${BECOME_NOBODY.join(" ")} sh -ec "$0"`;
   const env = {
     PATH: process.env["PATH"],
     HOME: join(folder, "home"),

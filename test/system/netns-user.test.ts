@@ -4,7 +4,8 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostHttpServer } from "../support/host/http-server.js";
-import { asNobody, GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { asNobody } from "../support/as-nobody.js";
+import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import { NetnsProcess, OURS, PROGRAMS } from "../support/netns-program.js";
 
 describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(

@@ -3,16 +3,15 @@
  * both are known to do the same.
  */
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { findFreePort } from "../support/free-port.js";
 import { HostHttpServer } from "../support/host/http-server.js";
-import { GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
+import { type GuestNamespace, WHY_NO_NAMESPACES } from "../support/guest-namespace.js";
 import {
   askApi,
   NetnsProcess,
@@ -20,6 +19,7 @@ import {
   waitForIpv6,
   type StartOptions,
 } from "../support/netns-program.js";
+import { useNetnsWorld } from "../support/use-netns-world.js";
 
 const MEBIBYTE = 2 ** 20;
 const GATEWAY = "10.0.2.2";
@@ -35,32 +35,17 @@ interface LinkInfo {
 describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
   "a namespace by $name",
   (program) => {
+    const world = useNetnsWorld();
     let guest: GuestNamespace;
     let folder: string;
-    let running: NetnsProcess[];
 
-    beforeEach(async () => {
-      folder = mkdtempSync(join(tmpdir(), "netns-"));
-      guest = await GuestNamespace.create();
-      running = [];
-    });
-
-    afterEach(async () => {
-      for (const process of running) await process.stop();
-      await guest.close();
-      rmSync(folder, { recursive: true, force: true });
+    beforeEach(() => {
+      ({ guest, folder } = world());
     });
 
     /** Starts the program for the guest, up and with an address. */
-    async function start(
-      words: readonly string[] = [],
-      options: StartOptions = {},
-    ): Promise<NetnsProcess> {
-      const line = ["--configure", ...words, String(guest.pid), "tap0"];
-      const process = await NetnsProcess.start(program, line, options);
-      running.push(process);
-      return process;
-    }
+    const start = (words: readonly string[] = [], options?: StartOptions): Promise<NetnsProcess> =>
+      world().startFor(program, ["--configure", ...words], options);
 
     /** SHA-256 of what curl gets. */
     async function fetchSha256(url: string): Promise<string> {
@@ -103,8 +88,7 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
     });
 
     it("leaves an interface alone that is not to be configured", async () => {
-      const process = await NetnsProcess.start(program, [String(guest.pid), "tap7"]);
-      running.push(process);
+      await world().start(program, [String(guest.pid), "tap7"]);
       const [tap] = await guest.ip<LinkInfo[]>("address", "show", "tap7");
       expect(tap?.addr_info).toEqual([]);
       expect(tap?.flags).not.toContain("UP");
@@ -191,8 +175,7 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
 
     it("takes an exit descriptor that is not open for one that is closed", async () => {
       const words = ["--configure", "--exit-fd=99", String(guest.pid), "tap0"];
-      const process = new NetnsProcess(program, words);
-      running.push(process);
+      await using process = new NetnsProcess(program, words);
       const { status, errorOutput } = await process.ended();
       expect(status).toBe(0);
       expect(errorOutput).toContain("exitfd event");
@@ -215,7 +198,7 @@ describe.skipIf(WHY_NO_NAMESPACES !== undefined).each(PROGRAMS)(
     it("finds the namespace by path", async () => {
       await using server = await HostHttpServer.start();
       const words = ["--configure", "--netns-type=path", guest.path("net"), "tap0"];
-      running.push(await NetnsProcess.start(program, words));
+      await world().start(program, words);
       const file = server.randomFile("path", 1000);
       expect(await fetchSha256(`http://${GATEWAY}:${String(server.port)}${file.path}`)).toBe(
         file.sha256,

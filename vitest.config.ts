@@ -6,7 +6,7 @@ import { defineConfig } from "vitest/config";
 /** A machine with two busy cores must not make a test fail. */
 const UNIT_TIMEOUT_MS = 30_000;
 
-/** Files side by side, where they mostly wait for each other's ends and for timers: more than there are cores. */
+/** More than there are cores: these files mostly wait, for timers and for other processes. */
 const UNIT_WORKERS = 3;
 
 /** An emulated CPU wants a core for itself, and has none while its guest waits. */

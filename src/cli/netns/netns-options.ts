@@ -6,6 +6,7 @@
 import { networkInterfaces } from "node:os";
 import { existsSync } from "node:fs";
 import { ipAddress, parseIpAddress, type IpAddress } from "../../address.js";
+import { MAX_BUSY_POLL_US } from "../../node/socket-addon.js";
 import { readCommandLine, type LongOption } from "./getopt-long.js";
 import { readNetwork, type NetnsNetwork } from "./netns-network.js";
 import { NetnsUsageError } from "./netns-usage-error.js";
@@ -99,7 +100,6 @@ const MAX_MTU_BYTES = 65_521;
 
 /** What waits take while guest and server take turns, if both have to be woken; polling halves them. */
 const DEFAULT_BUSY_POLL_US = 100;
-const MAX_BUSY_POLL_US = 1000;
 
 /**
  * Reads it.
